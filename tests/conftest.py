@@ -1,0 +1,42 @@
+"""What every test shares: the same random numbers each time, one thread, and small folders of sound."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+
+@pytest.fixture(autouse=True)
+def _repeatable() -> Iterator[None]:
+    torch.manual_seed(0)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def tone_folder(tmp_path: Path) -> Callable[..., Path]:
+    """Makes a folder per class of short tones: class i is a tone of 300 * (i + 1) Hz with a little noise."""
+
+    def make(
+        name: str = "tones",
+        classes: tuple[str, ...] = ("low", "high"),
+        clips: int = 4,
+        seconds: float = 0.5,
+        sample_rate: int = 16_000,
+    ) -> Path:
+        rng = np.random.default_rng(0)
+        time = np.arange(int(seconds * sample_rate)) / sample_rate
+        for i, label in enumerate(classes):
+            folder = tmp_path / name / label
+            folder.mkdir(parents=True, exist_ok=True)
+            for clip in range(clips):
+                wave = 0.3 * np.sin(2 * np.pi * 300 * (i + 1) * time + clip) + 0.01 * rng.standard_normal(time.size)
+                soundfile.write(folder / f"{label}_{clip}.wav", wave.astype(np.float32), sample_rate)
+        return tmp_path / name
+
+    return make

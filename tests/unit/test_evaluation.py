@@ -1,0 +1,130 @@
+"""Whole-set evaluation: every usable clip once, in order, whatever the batches look like."""
+
+import math
+from collections.abc import Iterator
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from zoo.data.batch import BadAudio, Batch, Inputs
+from zoo.errors import DataError
+from zoo.evaluate.evaluation import evaluate_objective, extract_features, predict_all
+
+NUM_SAMPLES = 6
+
+
+class FakeLoader:
+    """Ten clips in batches of given sizes; some batches are empty because their clips could not be used."""
+
+    def __init__(self, sizes: list[int], labelled: bool = True) -> None:
+        self.sizes, self.labelled = sizes, labelled
+
+    def epoch(self, epoch: int, start_batch: int = 0) -> Iterator[Batch]:
+        first = 0
+        for number, size in enumerate(self.sizes):
+            ids = torch.arange(first, first + size)
+            waveform = (ids[:, None] + 1) * torch.linspace(-1, 1, NUM_SAMPLES)
+            target = torch.eye(3)[ids % 3] if self.labelled else None
+            names = tuple(f"{i}.wav" for i in ids.tolist())
+            bad = () if size else (BadAudio(f"bad{number}", f"folder/bad{number}.wav", "zero bytes", False),)
+            yield Batch(waveform, torch.full((size,), NUM_SAMPLES), target, ids, names, bad)
+            first += size
+
+
+class Recorder:
+    """Makes inputs and notes what it was asked."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[int, bool]] = []
+
+    def __call__(self, batch: Batch, epoch: int, training: bool) -> Inputs:
+        self.calls.append((epoch, training))
+        assert len(batch)
+        log_mel = batch.waveform[:, None, :].expand(-1, 2, -1)
+        return Inputs(log_mel, batch.num_samples, batch.target, batch.ids, batch.names)
+
+
+class Model(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed = nn.Linear(NUM_SAMPLES, 4)
+        self.dropout = nn.Dropout(0.5)
+        self.head = nn.Linear(4, 3)
+
+    def features(self, log_mel: Tensor, num_frames: Tensor | None = None, keys: Tensor | None = None) -> Tensor:
+        assert num_frames is not None
+        assert keys is not None
+        return self.dropout(self.embed(log_mel.mean(1)))
+
+    def forward(self, log_mel: Tensor, num_frames: Tensor | None = None, keys: Tensor | None = None) -> Tensor:
+        return self.head(self.features(log_mel, num_frames, keys))
+
+
+@pytest.mark.parametrize("sizes", [[10], [4, 4, 2], [3, 0, 7, 0], [1] * 10])
+@pytest.mark.parametrize("training", [False, True])
+def test_every_clip_once_in_order(sizes: list[int], training: bool) -> None:
+    model, recorder = Model().train(training), Recorder()
+    result = predict_all(model, FakeLoader(sizes), recorder, "cpu")
+    assert result.names == tuple(f"{i}.wav" for i in range(10))
+    assert result.targets is not None
+    assert torch.equal(result.targets, torch.eye(3)[torch.arange(10) % 3])
+    expected = predict_all(model, FakeLoader([10]), recorder, "cpu").scores
+    torch.testing.assert_close(result.scores, expected)
+    assert result.scores.dtype == torch.float32
+    assert not result.scores.requires_grad
+    assert [bad.reason for bad in result.bad] == ["zero bytes"] * sizes.count(0)
+    assert set(recorder.calls) == {(0, False)}
+    assert model.training is training
+
+
+def test_features_come_from_the_features_method() -> None:
+    model = Model()
+    result = extract_features(model, FakeLoader([4, 6]), Recorder(), "cpu")
+    assert result.features.shape == (10, 4)
+    scores = predict_all(model, FakeLoader([4, 6]), Recorder(), "cpu").scores
+    torch.testing.assert_close(model.head(result.features).detach(), scores)
+
+
+def test_unlabelled_clips_have_no_targets() -> None:
+    assert predict_all(Model(), FakeLoader([10], labelled=False), Recorder(), "cpu").targets is None
+
+
+def test_bf16_is_close_and_comes_back_as_float32() -> None:
+    model = Model()
+    exact = predict_all(model, FakeLoader([10]), Recorder(), "cpu").scores
+    half = predict_all(model, FakeLoader([10]), Recorder(), "cpu", precision="bf16").scores
+    assert half.dtype == torch.float32
+    assert not torch.equal(half, exact)
+    torch.testing.assert_close(half, exact, rtol=0.05, atol=0.1)
+
+
+def test_an_objective_is_averaged_over_clips() -> None:
+    def objective(model: nn.Module, inputs: Inputs) -> tuple[Tensor, dict[str, Tensor]]:
+        assert not torch.is_grad_enabled()
+        assert not model.training
+        return inputs.log_mel[:, 0, -1].mean(), {"loss/part": inputs.log_mel[:, 0, 0].mean()}
+
+    got = evaluate_objective(Model(), objective, FakeLoader([3, 0, 6, 1]), Recorder(), "cpu")
+    assert got == pytest.approx({"loss/total": 5.5, "loss/part": -5.5})
+
+
+def test_no_usable_clip_names_one_that_is_not() -> None:
+    expected = r"found no usable clip \(2 unusable, such as folder/bad0\.wav: zero bytes\) - expected at least one"
+    with pytest.raises(DataError, match=expected):
+        predict_all(Model(), FakeLoader([0, 0]), Recorder(), "cpu")
+    with pytest.raises(DataError, match=r"found no usable clip \(0 unusable\)"):
+        predict_all(Model(), FakeLoader([]), Recorder(), "cpu")
+    with pytest.raises(DataError, match="found no usable clip"):
+        evaluate_objective(Model(), lambda *_: (torch.tensor(math.nan), {}), FakeLoader([0]), Recorder(), "cpu")
+
+
+def test_the_mode_comes_back_after_an_error() -> None:
+    def broken(batch: Batch, epoch: int, training: bool) -> Inputs:
+        raise RuntimeError("broken")
+
+    model = Model()
+    with pytest.raises(RuntimeError, match="broken"):
+        predict_all(model, FakeLoader([10]), broken, "cpu")
+    assert model.training
+    assert torch.is_grad_enabled()

@@ -1,0 +1,258 @@
+"""Log-mel: torchaudio's numbers bit for bit, released padding, and clips that know nothing of each other."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+import torchaudio
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+from torch import Tensor
+
+from zoo.audio import front_end as module
+from zoo.audio.front_end import AstFrontEndConfig, FrontEnd, front_end
+from zoo.errors import RecipeError
+
+MEAN, STD = -4.2677393, 4.5689974
+
+
+def _build(**changes: object) -> FrontEnd:
+    return AstFrontEndConfig.model_validate(changes).build()
+
+
+def _plain(**changes: object) -> FrontEnd:
+    """Without normalising: (x - 0) / (2 * 0.5)."""
+    return _build(mean=0.0, std=0.5, **changes)
+
+
+def _kaldi(waveform: Tensor, **changes: object) -> Tensor:
+    """(mel, frame), as AST's released code calls it."""
+    options = {
+        "htk_compat": True,
+        "sample_frequency": 16_000,
+        "use_energy": False,
+        "window_type": "hanning",
+        "num_mel_bins": 128,
+        "dither": 0.0,
+        "frame_shift": 10,
+    }
+    return torchaudio.compliance.kaldi.fbank(waveform[None], **(options | changes)).T
+
+
+def _speechlike(num_samples: int, seed: int = 0) -> Tensor:
+    noise = torch.randn(num_samples, generator=torch.Generator().manual_seed(seed))
+    clock = torch.arange(num_samples) / 16_000
+    return 0.05 * noise + 0.3 * torch.sin(2 * math.pi * 440 * clock) * torch.sin(2 * math.pi * 2 * clock) + 0.01
+
+
+@pytest.mark.parametrize("num_samples", [400, 559, 560, 16_000, 12_345, 160_000])
+def test_it_is_kaldi_bit_for_bit(num_samples: int) -> None:
+    waveform = _speechlike(num_samples)
+    assert torch.equal(_plain(subtract_mean=False)(waveform[None])[0], _kaldi(waveform))
+    centred = waveform - waveform.mean()
+    assert torch.equal(_plain()(waveform[None])[0], _kaldi(centred))
+    official = (_kaldi(centred) - MEAN) / (STD * 2)
+    assert torch.equal(_build()(waveform[None])[0], official)
+
+
+@pytest.mark.parametrize(
+    ("ours", "kaldis"),
+    [
+        ({"window": "hamming"}, {"window_type": "hamming"}),
+        ({"window": "povey"}, {"window_type": "povey"}),
+        ({"n_mels": 64}, {"num_mel_bins": 64}),
+        ({"f_min": 50.0, "f_max": 7_000.0}, {"low_freq": 50.0, "high_freq": 7_000.0}),
+        (
+            {"sample_rate": 32_000, "hop_length": 320, "win_length": 800, "n_fft": 1_024},
+            {"sample_frequency": 32_000},
+        ),
+        ({"win_length": 512}, {"frame_length": 32.0}),
+    ],
+)
+def test_other_settings_are_kaldis_too(ours: dict[str, object], kaldis: dict[str, object]) -> None:
+    waveform = _speechlike(8_000)
+    assert torch.equal(_plain(subtract_mean=False, **ours)(waveform[None])[0], _kaldi(waveform, **kaldis))
+
+
+def test_known_numbers() -> None:
+    """Run with torchaudio 2.11: 0.5 sin(2 pi 440 t) + 0.1 sin(2 pi 3000 t), less its mean."""
+    clock = np.arange(16_000) / 16_000
+    wave = 0.5 * np.sin(2 * np.pi * 440 * clock) + 0.1 * np.sin(2 * np.pi * 3_000 * clock)
+    log_mel = _plain()(torch.from_numpy(wave.astype(np.float32))[None])[0]
+    assert log_mel.shape == (128, 98)
+    assert log_mel.mean().item() == pytest.approx(-12.09192, abs=1e-3)
+    assert log_mel.std().item() == pytest.approx(5.53334, abs=1e-3)
+    known = torch.tensor([-0.35965, 3.07933, 3.41858, 3.90881, 3.53650, 1.42561])
+    torch.testing.assert_close(log_mel[20:26, 50], known, rtol=0, atol=1e-4)
+    assert (log_mel[3] == math.log(torch.finfo(torch.float32).eps)).all()  # no bin lies under this triangle
+
+
+def test_it_is_the_obvious_formula() -> None:
+    """One frame in float64, from the definition."""
+    waveform = _speechlike(400)
+    frame = waveform.double() - waveform.double().mean()
+    frame = frame - 0.97 * torch.cat([frame[:1], frame[:-1]])
+    frame = frame * (0.5 - 0.5 * torch.cos(2 * math.pi * torch.arange(400) / 399))
+    basis = torch.exp(-2j * math.pi * torch.arange(257)[:, None] * torch.arange(400)[None] / 512)
+    power = (basis.to(torch.complex128) @ frame.to(torch.complex128)).abs() ** 2
+    edges = torch.linspace(1127 * math.log(1 + 20 / 700), 1127 * math.log(1 + 8_000 / 700), 130, dtype=torch.float64)
+    mel = 1127 * torch.log(1 + torch.arange(256) * 31.25 / 700)
+    bands = []
+    for low, centre, high in zip(edges, edges[1:], edges[2:], strict=False):
+        weight = torch.minimum((mel - low) / (centre - low), (high - mel) / (high - centre)).clamp(min=0)
+        bands.append((weight * power[:256]).sum())
+    expected = torch.stack(bands).clamp(min=torch.finfo(torch.float32).eps).log().float()
+    torch.testing.assert_close(_plain()(waveform[None])[0, :, 0], expected, rtol=0, atol=2e-3)
+
+
+@settings(deadline=None)
+@given(st.integers(0, 200_000))
+def test_num_frames_and_num_samples_are_inverse(number: int) -> None:
+    ast = _build()
+    assert ast.num_frames(number) == max(0, (number - 400) // 160 + 1)
+    assert ast.num_frames(ast.num_samples(number)) == number
+    if number:
+        assert ast.num_frames(ast.num_samples(number) - 1) == number - 1  # the smallest
+    assert ast.num_samples(ast.num_frames(number)) <= max(number, 0)
+
+
+def test_num_frames_and_num_samples_of_a_batch() -> None:
+    ast = _build()
+    numbers = torch.tensor([0, 1, 399, 400, 559, 560, 16_000, 160_000])
+    assert ast.num_frames(numbers).tolist() == [ast.num_frames(number) for number in numbers.tolist()]
+    assert ast.num_frames(numbers).tolist() == [0, 0, 0, 1, 1, 2, 98, 998]
+    assert ast.num_samples(numbers).tolist() == [ast.num_samples(number) for number in numbers.tolist()]
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 3_000), st.integers(0, 30) | st.none())
+def test_the_width(num_samples: int, n_frames: int | None) -> None:
+    log_mel = _build()(torch.zeros(2, num_samples), n_frames=n_frames)
+    assert log_mel.shape == (2, 128, _build().num_frames(num_samples) if n_frames is None else n_frames)
+
+
+def test_padded_frames_are_zero_before_normalising() -> None:
+    """As in the released code, where padding is louder than silence."""
+    waveform = _speechlike(16_000)[None]
+    padded = _build()(waveform, n_frames=128)
+    official = (torch.nn.functional.pad(_kaldi(waveform[0] - waveform[0].mean()), (0, 30)) - MEAN) / (STD * 2)
+    assert torch.equal(padded[0], official)
+    assert padded[0, 0, 127].item() == pytest.approx(0.467, abs=1e-3)
+    silence = _build()(torch.zeros(1, 16_000))
+    assert silence.mean().item() == pytest.approx(-1.278, abs=1e-3)
+
+
+def test_the_end_is_cut() -> None:
+    waveform = _speechlike(16_000)[None]
+    assert torch.equal(_build()(waveform, n_frames=50), _build()(waveform)[:, :, :50])
+    assert torch.equal(
+        _build()(waveform, torch.tensor([5_000]), n_frames=50), _build()(waveform, torch.tensor([5_000]))[:, :, :50]
+    )
+
+
+def _batch() -> tuple[Tensor, Tensor, list[Tensor]]:
+    clips = [_speechlike(n, seed) for seed, n in enumerate([16_000, 9_999, 400, 399, 1, 560])]
+    batch = torch.zeros(len(clips), 16_000)
+    for row, clip in zip(batch, clips, strict=True):
+        row[: len(clip)] = clip
+    return batch, torch.tensor([len(clip) for clip in clips]), clips
+
+
+@pytest.mark.parametrize("normalise", ["dataset", "clip"])
+def test_what_lies_behind_a_clip_has_no_influence_at_all(normalise: str) -> None:
+    batch, num_samples, _ = _batch()
+    ast = _build(normalise=normalise)
+    clean = ast(batch, num_samples)
+    for rubbish in (7.0, math.nan, math.inf, -1e30):
+        dirty = batch.clone()
+        for row, count in zip(dirty, num_samples.tolist(), strict=True):
+            row[count:] = rubbish
+        assert torch.equal(ast(dirty, num_samples), clean)
+
+
+@pytest.mark.parametrize("normalise", ["dataset", "clip"])
+def test_a_clip_in_a_batch_equals_the_clip_alone(normalise: str) -> None:
+    batch, num_samples, clips = _batch()
+    ast = _build(normalise=normalise)
+    log_mel = ast(batch, num_samples)
+    padding = 0.0 if normalise == "clip" else -MEAN / (2 * STD)
+    for row, clip in zip(log_mel, clips, strict=True):
+        alone = ast(clip[None])[0]
+        torch.testing.assert_close(row[:, : alone.shape[1]], alone, rtol=0, atol=1e-5)
+        torch.testing.assert_close(row[:, alone.shape[1] :], torch.full_like(row[:, alone.shape[1] :], padding))
+
+
+def test_batches_larger_than_what_is_done_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    batch = torch.stack([_speechlike(2_000, seed) for seed in range(7)])
+    at_once = _build()(batch)
+    monkeypatch.setattr(module, "_CPU_SAMPLES", 5_000)
+    torch.testing.assert_close(_build()(batch), at_once, rtol=0, atol=1e-6)
+    assert _build()(batch[:0]).shape == (0, 128, 11)
+
+
+def test_normalising_per_clip() -> None:
+    batch, num_samples, _ = _batch()
+    log_mel = _build(normalise="clip")(10 * batch, num_samples)
+    raw = _plain()(10 * batch, num_samples)
+    for row, unnormalised, count in zip(log_mel, raw, _build().num_frames(num_samples).tolist(), strict=True):
+        assert (row[:, count:] == 0).all()
+        if count:
+            real = unnormalised[:, :count].double()
+            expected = (real - real.mean()) / (2 * real.std(correction=0))
+            torch.testing.assert_close(row[:, :count], expected.float(), rtol=0, atol=1e-5)
+
+
+def test_silence_normalised_per_clip_is_finite_and_near_zero() -> None:
+    log_mel = _build(normalise="clip")(torch.zeros(2, 16_000), torch.tensor([16_000, 0]))
+    assert log_mel.abs().max() < 1e-2
+
+
+def test_autocast_changes_nothing() -> None:
+    waveform = _speechlike(8_000)[None]
+    expected = _build()(waveform)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = _build()(waveform)
+        half = _build()(waveform.bfloat16())
+    assert torch.equal(found, expected)
+    assert half.dtype == torch.float32
+
+
+def test_it_runs_on_the_meta_device() -> None:
+    ast = _build().to("meta")
+    num_samples = torch.zeros(3, dtype=torch.int64, device="meta")
+    assert ast(torch.zeros(3, 16_000, device="meta"), num_samples, 128).shape == (3, 128, 128)
+
+
+def test_it_adds_nothing_to_a_checkpoint() -> None:
+    assert not _build().state_dict()
+    assert not list(_build().parameters())
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"n_fft": 256}, r"n_fft \(256\) must be even and no less than win_length \(400\)"),
+        ({"n_fft": 513}, r"n_fft \(513\) must be even"),
+        ({"f_max": 9_000.0}, r"f_min \(20.0\) < f_max \(9000.0\) <= 8000.0 Hz"),
+        ({"f_min": 300.0, "f_max": 200.0}, r"f_min \(300.0\) < f_max \(200.0\)"),
+        ({"std": 0.0}, "greater than 0"),
+        ({"n_mels": 10**9}, "less than or equal to 4096"),
+        ({"window": "hanning"}, "'hann', 'hamming' or 'povey'"),
+        ({"mel_bins": 64}, "Extra inputs are not permitted"),
+        ({"sample_rate": 16_000.5}, "valid integer"),
+        ({"mean": math.nan}, "finite"),
+    ],
+)
+def test_a_wrong_config_says_so(changes: dict[str, object], text: str) -> None:
+    with pytest.raises(ValidationError, match=text):
+        AstFrontEndConfig.model_validate(changes)
+
+
+def test_by_name() -> None:
+    ast = front_end("ast")
+    assert (ast.sample_rate, ast.n_mels) == (16_000, 128)
+    assert ast.config == AstFrontEndConfig()
+    with pytest.raises(RecipeError, match="front_end: 'asd' - expected one of ast"):
+        front_end("asd")

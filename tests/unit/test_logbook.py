@@ -1,0 +1,124 @@
+"""What stands in metrics.jsonl and in the event files, and what a resume takes back."""
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from zoo.errors import DataError, ShapeError
+from zoo.train.logbook import Book, Logbook, SilentLogbook, drop_lines_after
+
+
+def lines(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+def events(folder: Path) -> EventAccumulator:
+    return EventAccumulator(str(folder), size_guidance={"scalars": 0, "images": 0, "audio": 0}).Reload()
+
+
+def log(book: Logbook, clips: int, **values: float) -> None:
+    book.scalars(values, clips=clips, step=clips // 8, epoch=clips // 80, seconds=clips / 3)
+
+
+def test_scalars_go_to_both_and_are_on_disk_before_close(tmp_path: Path) -> None:
+    book = Logbook(tmp_path / "run")
+    log(book, 16, **{"loss/total": 0.5, "optim/lr": 1e-4})
+    assert lines(tmp_path / "run") == [
+        {"clips": 16, "step": 2, "epoch": 0, "seconds": 5.333, "loss/total": 0.5, "optim/lr": 1e-4}
+    ]
+    log(book, 24, **{"loss/total": 0.25})
+    book.close()
+    assert [(e.step, e.value) for e in events(tmp_path / "run").Scalars("loss/total")] == [(16, 0.5), (24, 0.25)]
+
+
+def test_what_json_lacks_becomes_null(tmp_path: Path) -> None:
+    with Logbook(tmp_path) as book:
+        log(book, 8, **{"eval/auc": math.nan, "eval/x": math.inf, "eval/mAP": 0.5})
+    assert (lines(tmp_path)[0]["eval/auc"], lines(tmp_path)[0]["eval/x"]) == (None, None)
+    assert "NaN" not in (tmp_path / "metrics.jsonl").read_text()
+
+
+def test_images_audio_and_text(tmp_path: Path) -> None:
+    with Logbook(tmp_path) as book:
+        book.image("log_mel/grey", np.linspace(0, 1, 12, dtype=np.float32).reshape(3, 4), 8)
+        book.image("log_mel/one", torch.rand(1, 5, 6), 8)
+        book.image("log_mel/colour", np.zeros((3, 5, 7), np.uint8), 8)
+        book.image("log_mel/last", np.zeros((5, 8, 3), np.uint8), 8)
+        book.audio("audio/clip", torch.sin(torch.arange(100.0)), 8, sample_rate=16_000)
+        book.text("recipe", "    name: x")
+    found = events(tmp_path)
+    sizes = {tag: (found.Images(tag)[0].height, found.Images(tag)[0].width) for tag in found.Tags()["images"]}
+    assert sizes == {"log_mel/grey": (3, 4), "log_mel/one": (5, 6), "log_mel/colour": (5, 7), "log_mel/last": (5, 8)}
+    assert found.Audio("audio/clip")[0].sample_rate == 16_000
+    assert "recipe/text_summary" in found.Tags()["tensors"]
+
+
+def test_wrong_shapes_are_named(tmp_path: Path) -> None:
+    with Logbook(tmp_path) as book:
+        with pytest.raises(ShapeError, match=r"log_mel/x: found an image of \(2, 4, 5\) - expected \(H, W\)"):
+            book.image("log_mel/x", torch.zeros(2, 4, 5), 0)
+        with pytest.raises(ShapeError, match=r"audio/x: found a waveform of \(1, 5\) - expected \(S,\)"):
+            book.audio("audio/x", torch.zeros(1, 5), 0, 16_000)
+
+
+def test_a_resume_drops_what_lies_beyond_its_point(tmp_path: Path) -> None:
+    with Logbook(tmp_path) as book:
+        for clips in (8, 16, 24, 32):
+            log(book, clips, loss=float(clips))
+    with (tmp_path / "metrics.jsonl").open("a") as file:
+        file.write('{"clips": 40, "los')  # a crash cut this one short
+    with Logbook(tmp_path, resume_at_clips=16) as book:
+        assert [line["clips"] for line in lines(tmp_path)] == [8, 16]
+        log(book, 24, loss=-24.0)
+    assert [(line["clips"], line["loss"]) for line in lines(tmp_path)] == [(8, 8.0), (16, 16.0), (24, -24.0)]
+    assert [(e.step, e.value) for e in events(tmp_path).Scalars("loss")] == [(8, 8.0), (16, 16.0), (24, -24.0)]
+
+
+def test_a_resume_from_the_beginning_drops_everything(tmp_path: Path) -> None:
+    with Logbook(tmp_path) as book:
+        log(book, 8, loss=1.0)
+    Logbook(tmp_path, resume_at_clips=0).close()
+    assert lines(tmp_path) == []
+
+
+def test_a_new_logbook_keeps_what_is_there(tmp_path: Path) -> None:
+    for clips in (8, 16):
+        with Logbook(tmp_path) as book:
+            log(book, clips, loss=1.0)
+    assert [line["clips"] for line in lines(tmp_path)] == [8, 16]
+
+
+def test_dropping_is_atomic(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "metrics.jsonl"
+    path.write_text('{"clips": 8}\n{"clips": 16}\n')
+
+    def crash(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "replace", crash)
+    with pytest.raises(KeyboardInterrupt):
+        drop_lines_after(path, 8)
+    assert path.read_text() == '{"clips": 8}\n{"clips": 16}\n'
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DataError, match=r"file.*found no way to write .* expected a folder for logs"):
+        Logbook(tmp_path / "file" / "run")
+
+
+def test_the_silent_logbook_is_a_book(tmp_path: Path) -> None:
+    silent = SilentLogbook()
+    assert isinstance(silent, Book)
+    silent.scalars({"loss": 1.0}, clips=1, step=1, epoch=0, seconds=0.0)
+    silent.image("a", np.zeros((2, 2)), 1)
+    silent.audio("a", np.zeros(2), 1, 16_000)
+    silent.text("a", "b")
+    silent.close()
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,130 @@
+"""Parameter groups by hand, and AdamW against its textbook steps."""
+
+import math
+
+import pytest
+import torch
+from pydantic import ValidationError
+from torch import Tensor, nn
+
+from zoo.train.optim import OptimConfig, decays, parameter_groups
+
+
+class Positions(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.table = nn.Parameter(torch.randn(2, 3, 4))
+
+
+class Prefix(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.cls_token = nn.Parameter(torch.randn(1, 1, 4))
+        self.dist_token = nn.Parameter(torch.randn(1, 1, 4))
+        self.position = nn.Parameter(torch.randn(1, 2, 4))
+
+
+class Embedding(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.proj = nn.Conv2d(1, 4, 2)
+        self.position = Positions()
+        self.prefix = Prefix()
+
+
+class Tiny(nn.Module):
+    """Every sort of parameter that a model of the zoo has, with its names."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.mask_token = nn.Parameter(torch.randn(1, 1, 4))
+        self.embedding = Embedding()
+        self.norm = nn.LayerNorm(4)
+        self.tokenwise = nn.Linear(4, 4)
+        self.head = nn.Linear(4, 1)
+        self.frozen = nn.Parameter(torch.randn(3, 3), requires_grad=False)
+
+
+DECAYED = {"embedding.proj.weight", "tokenwise.weight", "head.weight"}
+
+
+def test_every_trainable_parameter_is_in_exactly_one_group() -> None:
+    model = Tiny()
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    decayed, undecayed = parameter_groups(model, 0.1)
+    assert (decayed["weight_decay"], undecayed["weight_decay"]) == (0.1, 0.0)
+    grouped = [names[id(parameter)] for group in (decayed, undecayed) for parameter in group["params"]]
+    assert sorted(grouped) == sorted(set(names.values()) - {"frozen"})
+    assert {names[id(parameter)] for parameter in decayed["params"]} == DECAYED
+
+
+@pytest.mark.parametrize(
+    ("name", "ndim", "expected"),
+    [
+        ("encoder.blocks.0.attention.qkv.weight", 2, True),
+        ("encoder.blocks.0.attention.qkv.bias", 1, False),
+        ("encoder.norm.weight", 1, False),
+        ("embedding.patch.proj.weight", 4, True),
+        ("embedding.position.table", 3, False),
+        ("backbone.embedding.position.freq", 2, False),
+        ("embedding.prefix.cls_token", 3, False),
+        ("embedding.prefix.position", 3, False),
+        ("mask_token", 3, False),
+        ("tokens", 2, False),
+        ("frequency_position", 2, False),
+        ("positional.weight", 2, True),
+        ("temperature", 0, False),
+    ],
+)
+def test_what_decays(name: str, ndim: int, expected: bool) -> None:
+    assert decays(name, ndim) is expected
+
+
+def test_tied_parameters_come_once_and_empty_groups_are_left_out() -> None:
+    model = nn.Sequential(nn.Linear(3, 3, bias=False), nn.Linear(3, 3, bias=False))
+    model[1].weight = model[0].weight
+    (group,) = parameter_groups(model, 0.1)
+    assert len(group["params"]) == 1
+
+
+def textbook_adamw(weight: Tensor, grads: list[Tensor], config: OptimConfig, decay: float) -> Tensor:
+    """Algorithm 2 of Loshchilov and Hutter 2019, in float64."""
+    weight, first, second = (
+        weight.double().clone(),
+        torch.zeros_like(weight).double(),
+        torch.zeros_like(weight).double(),
+    )
+    beta1, beta2 = config.betas
+    for step, grad in enumerate(grads, start=1):
+        first = beta1 * first + (1 - beta1) * grad.double()
+        second = beta2 * second + (1 - beta2) * grad.double() ** 2
+        weight -= config.lr * decay * weight
+        corrected = (second / (1 - beta2**step)).sqrt() + config.eps
+        weight -= config.lr * (first / (1 - beta1**step)) / corrected
+    return weight
+
+
+def test_ten_steps_equal_the_textbook() -> None:
+    config = OptimConfig(lr=0.01, weight_decay=0.3, betas=(0.8, 0.95), eps=1e-6)
+    model = nn.Linear(3, 2)
+    weight, bias = model.weight.detach().clone(), model.bias.detach().clone()
+    optimiser = config.build(model)
+    grads = [(torch.randn(2, 3), torch.randn(2)) for _ in range(10)]
+    for grad_weight, grad_bias in grads:
+        model.weight.grad, model.bias.grad = grad_weight.clone(), grad_bias.clone()
+        optimiser.step()
+    expected = textbook_adamw(weight, [pair[0] for pair in grads], config, 0.3)
+    torch.testing.assert_close(model.weight.detach().double(), expected, rtol=1e-5, atol=1e-6)
+    expected = textbook_adamw(bias, [pair[1] for pair in grads], config, 0.0)
+    torch.testing.assert_close(model.bias.detach().double(), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_the_fused_kernel_is_used_on_the_cpu() -> None:
+    assert OptimConfig().build(nn.Linear(2, 2)).defaults["fused"] is True
+
+
+def test_config_reads_lists_and_refuses_nonsense() -> None:
+    assert OptimConfig.model_validate({"betas": [0.9, 0.98]}).betas == (0.9, 0.98)
+    for bad in ({"lr": 0.0}, {"lr": -1.0}, {"betas": [0.9, 1.0]}, {"grad_clip": 0.0}, {"lr": math.inf}, {"eps": 0.0}):
+        with pytest.raises(ValidationError):
+            OptimConfig.model_validate(bad)

@@ -1,0 +1,65 @@
+"""A zoo of spectrogram transformers: pretrain, fine-tune and compare AST, SSAST, PaSST and baselines.
+
+    model = zoo.build("ast-base", num_classes=50, n_frames=512)
+    logits = model(log_mel)                                     # log_mel (B, n_mels, n_frames)
+
+The public names are loaded when first used, so that `import zoo` costs nothing and does not import torch.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from zoo.errors import CheckpointError, DataError, RecipeError, ShapeError, ZooError
+
+if TYPE_CHECKING:
+    from zoo.audio.front_end import front_end
+    from zoo.models.registry import build
+    from zoo.nn.aggregator import ClsAggregator, HeadTokensAggregator, PatchMeanAggregator
+    from zoo.nn.head import MLPHead
+    from zoo.weights.load import load
+
+    def models() -> list[str]: ...
+
+
+__version__ = "0.1.0"
+
+_WHERE = {
+    "ClsAggregator": "zoo.nn.aggregator",
+    "HeadTokensAggregator": "zoo.nn.aggregator",
+    "MLPHead": "zoo.nn.head",
+    "PatchMeanAggregator": "zoo.nn.aggregator",
+    "build": "zoo.models.registry",
+    "front_end": "zoo.audio.front_end",
+    "load": "zoo.weights.load",
+}
+
+__all__ = [
+    "CheckpointError",
+    "ClsAggregator",
+    "DataError",
+    "HeadTokensAggregator",
+    "MLPHead",
+    "PatchMeanAggregator",
+    "RecipeError",
+    "ShapeError",
+    "ZooError",
+    "build",
+    "front_end",
+    "load",
+    "models",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "models":
+        # The package itself, which can be called: `zoo.models()` lists the presets, `zoo.models.ast` is the file.
+        return importlib.import_module("zoo.models")
+    if name in _WHERE:
+        value = getattr(importlib.import_module(_WHERE[name]), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module 'zoo' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])

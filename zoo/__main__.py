@@ -1,0 +1,5 @@
+"""`python -m zoo`: what torchrun starts."""
+
+from zoo.cli import main
+
+main()

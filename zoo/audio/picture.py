@@ -1,0 +1,62 @@
+"""A log-mel as a picture with its axes in seconds and hertz."""
+
+import math
+
+import numpy as np
+from jaxtyping import Float, UInt8
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from zoo.audio.front_end import FrontEndConfig
+
+
+def band_frequencies(front_end: FrontEndConfig) -> Float[np.ndarray, "mel"]:
+    """Centre of every mel band in hertz (Kaldi's mel scale, 1127 ln(1 + f / 700))."""
+    high = front_end.f_max if front_end.f_max is not None else front_end.sample_rate / 2
+    low_mel, high_mel = (1127.0 * math.log1p(f / 700.0) for f in (front_end.f_min, high))
+    centres = low_mel + (high_mel - low_mel) * (np.arange(front_end.n_mels) + 1) / (front_end.n_mels + 1)
+    return 700.0 * np.expm1(centres / 1127.0)
+
+
+def draw_log_mels(
+    log_mels: dict[str, Float[Tensor, "mel frame"]],
+    front_end: FrontEndConfig,
+    patch_size: tuple[int, int] | None = None,
+    limits_of: Float[Tensor, "mel any_frame"] | None = None,
+) -> UInt8[np.ndarray, "height width 3"]:
+    """Log-mels one under the other on one colour scale, low frequencies at the bottom.
+
+    Args:
+        log_mels: title -> picture; all are drawn with one set of colour limits.
+        limits_of: the log-mel that sets the limits; None takes the first.
+        patch_size: (freq, time) of a grid to draw over the first picture; None draws none.
+    """
+    arrays = {title: log_mel.detach().float().cpu().numpy() for title, log_mel in log_mels.items()}
+    first = next(iter(arrays.values()))
+    reference = first if limits_of is None else limits_of.detach().float().cpu().numpy()
+    low, high = float(np.percentile(reference, 1)), float(np.percentile(reference, 99.5))
+    seconds_per_frame = front_end.hop_length / front_end.sample_rate
+    n_mels, n_frames = first.shape
+    width = min(14.0, max(5.0, n_frames / 60))
+    figure = Figure(figsize=(width, 1.9 * len(arrays) + 0.4), dpi=80, layout="constrained")
+    canvas = FigureCanvasAgg(figure)
+    frequencies = band_frequencies(front_end)
+    ticks = [int(np.argmin(np.abs(frequencies - f))) for f in (100, 500, 1000, 2000, 4000, 8000) if f < frequencies[-1]]
+    for row, (title, array) in enumerate(arrays.items()):
+        axes = figure.add_subplot(len(arrays), 1, row + 1)
+        extent = (0.0, array.shape[1] * seconds_per_frame, -0.5, n_mels - 0.5)
+        axes.imshow(
+            array, origin="lower", aspect="auto", extent=extent, vmin=low, vmax=max(high, low + 1e-3), cmap="magma"
+        )
+        axes.set_yticks(ticks, [f"{frequencies[t]:.0f}" for t in ticks], fontsize=7)
+        axes.tick_params(axis="x", labelsize=7)
+        axes.set_ylabel("Hz", fontsize=8)
+        axes.set_title(title, fontsize=9, loc="left")
+        if row == 0 and patch_size is not None:
+            axes.set_xticks(np.arange(0, n_frames + 1, patch_size[1]) * seconds_per_frame, minor=True)
+            axes.set_yticks(np.arange(0, n_mels + 1, patch_size[0]) - 0.5, minor=True)
+            axes.grid(which="minor", color="white", linewidth=0.4, alpha=0.6)
+    axes.set_xlabel("seconds", fontsize=8)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3].copy()

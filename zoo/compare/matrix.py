@@ -1,0 +1,90 @@
+"""Recipes × seeds -> runs: trains what is missing, resumes what was cut, never repeats what is done."""
+
+import json
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+from zoo.compare.table import Comparison, compare_summaries
+from zoo.errors import DataError, RecipeError
+from zoo.recipe import Recipe, find_recipe, parse_recipe, read_recipe, recipe_differences
+from zoo.run import train
+
+TrainingDisplay = Callable[[str], AbstractContextManager[Any]]
+"""Opens a progress display with a title; entering it gives the callback that training reports to."""
+
+
+def read_summary(folder: Path) -> dict[str, Any]:
+    """The `summary.json` of a finished run, with its folder. Raises DataError when the run has not finished."""
+    path = folder / "summary.json"
+    try:
+        return {**json.loads(path.read_text(encoding="utf-8")), "folder": str(folder)}
+    except OSError:
+        raise DataError(
+            f"{folder}: no summary.json - expected a finished run - finish it with --resume, or give its recipe"
+        ) from None
+    except ValueError as error:
+        raise DataError(f"{path}: not readable as JSON ({error}) - expected the file that a run wrote") from None
+
+
+def run_once(recipe: Recipe, folder: Path, command: str, display: TrainingDisplay) -> dict[str, Any]:
+    """The summary of this recipe in this folder: read when the run is done, else trained or resumed.
+
+    Raises:
+        RecipeError: the folder holds a run of another recipe; the first keys that differ are named.
+    """
+    if (folder / "recipe.yaml").exists():
+        done = parse_recipe((folder / "recipe.yaml").read_text(encoding="utf-8"), str(folder / "recipe.yaml"))
+        differences = recipe_differences(done, recipe)
+        if differences:
+            named = ", ".join(f"{key}: {old!r} there, {new!r} now" for key, old, new in differences[:4])
+            raise RecipeError(f"{folder}: holds a run of another recipe ({named}) - choose another --out or remove it")
+        if (folder / "summary.json").exists():
+            return read_summary(folder)
+    with display(f"{command} {recipe.name} (seed {recipe.seed})") as report:
+        summary = train(recipe, folder, command=command, resume=True, on_progress=report)
+    return {**summary, "folder": str(folder)}
+
+
+def compare(
+    entries: Sequence[str],
+    *,
+    overrides: Sequence[str] = (),
+    seeds: int = 1,
+    out: Path,
+    training: TrainingDisplay,
+) -> Comparison:
+    """One table of run folders and of recipes, each of which is trained with `seeds` seeds under `out`.
+
+    Args:
+        overrides: KEY=VALUE applied to every recipe, so that all get the same data.
+    """
+    groups: dict[str, list[dict[str, Any]]] = {}
+    recipes: dict[str, Recipe] = {}
+    for entry in entries:
+        if Path(entry).is_dir():
+            summary = read_summary(Path(entry))
+            groups.setdefault(summary["name"], []).append(summary)
+        else:
+            recipe = read_recipe(find_recipe(entry), overrides)
+            if recipe.name in recipes:
+                raise RecipeError(
+                    f"{entry}: a second recipe named '{recipe.name}' - expected one name each: set name=..."
+                )
+            recipes[recipe.name] = recipe
+    for name, recipe in recipes.items():
+        for seed in range(recipe.seed, recipe.seed + seeds):
+            seeded = recipe.model_copy(update={"seed": seed})
+            summary = run_once(seeded, out / name / f"seed-{seed}", "finetune", training)
+            groups.setdefault(name, []).append(summary)
+    comparison = compare_summaries(groups)
+    write_comparison(comparison, out)
+    return comparison
+
+
+def write_comparison(comparison: Comparison, out: Path) -> None:
+    """Writes `comparison.json` and `comparison.md` into a folder."""
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "comparison.json").write_text(json.dumps(comparison.as_json(), indent=2) + "\n", encoding="utf-8")
+    (out / "comparison.md").write_text(comparison.as_markdown(), encoding="utf-8")

@@ -1,0 +1,74 @@
+"""The `data` section of a recipe."""
+
+import os
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, field_validator
+
+from zoo.config import Config, Probability
+from zoo.data.labels import Task
+from zoo.data.manifest import SourceConfig
+from zoo.data.table import unknown_columns
+
+_MAX_AUTO_WORKERS = 8
+
+
+def _as_sources(value: Any) -> Any:
+    """A path, a source, or a list of either, as a tuple of sources."""
+    if isinstance(value, str | dict | SourceConfig):
+        value = [value]
+    if not isinstance(value, list | tuple):
+        return value
+    return tuple({"path": one} if isinstance(one, str) else one for one in value)
+
+
+def _as_names(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+Sources = Annotated[
+    Annotated[tuple[SourceConfig, ...], Field(min_length=1, max_length=10_000)] | None,
+    BeforeValidator(_as_sources, json_schema_input_type=str | SourceConfig | list[str | SourceConfig] | None),
+]
+
+
+class DataConfig(Config):
+    """Which clips, which labels, and how a clip becomes an input."""
+
+    train: Sources = None
+    """Clips to train on: the path of a manifest or of a folder, a source with `fold` or `split`, or a list of them."""
+    eval: Sources = None
+    """Clips to evaluate on; null evaluates nothing."""
+    task: Task | None = None
+    """What a clip's labels mean; null is data without labels."""
+    labels: Annotated[
+        tuple[str, ...] | str | None, BeforeValidator(_as_names, json_schema_input_type=list[str] | str | None)
+    ] = None
+    """Class names in the order of the outputs, or a file that has them; null takes the names of the training clips."""
+    columns: dict[str, str] = Field(default_factory=dict)
+    """Our name for a column: the name in the manifest; "" when such a column is not to be read."""
+    crop: Literal["random", "start"] = "random"
+    """Where a training clip longer than the input is cropped."""
+    padding: Literal["masked", "as_source"] = "masked"
+    """Whether padding is hidden from the model, or seen as in released code."""
+    max_bad_share: Probability = 0.5
+    """The share of clips that may be unusable; above it the run stops."""
+    num_workers: Annotated[int, Field(ge=0, le=1024)] | None = None
+    """Processes that decode; null is none on a CPU, else one a core and at most 8."""
+
+    @field_validator("columns")
+    @classmethod
+    def _known_columns(cls, columns: dict[str, str]) -> dict[str, str]:
+        unknown = unknown_columns(columns)
+        if unknown:
+            raise ValueError("; ".join(unknown))
+        return columns
+
+    def workers(self, device_type: str) -> int:
+        """`num_workers`, or what null means on a device of this type ("cpu", "cuda")."""
+        if self.num_workers is not None:
+            return self.num_workers
+        if device_type == "cpu":
+            return 0
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        return min(_MAX_AUTO_WORKERS, cores)

@@ -1,0 +1,141 @@
+"""Batches from worker processes, or from this process.
+
+Workers come from a fork server: a plain fork of a process that has used CUDA or threads can hang. They live as long
+as the loader; the key of an item carries the epoch, so nothing has to be told to them between epochs.
+"""
+
+import multiprocessing
+import signal
+import sys
+import time
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from zoo.data.batch import Batch
+from zoo.data.dataset import ClipDataset, Collate, Item, Key
+from zoo.data.sampler import EpochSampler
+from zoo.errors import DataError
+
+
+class Loader:
+    """The batches of one data set, epoch after epoch.
+
+    Args: `pad_to` gives every batch the same number of samples (training), None only as many as its longest clip
+    needs; `pin` copies batches into pinned memory where there is a CUDA device; `num_workers` 0 decodes in this
+    process, and no number of workers changes what comes out.
+    """
+
+    def __init__(
+        self,
+        dataset: ClipDataset,
+        sampler: EpochSampler,
+        num_workers: int = 0,
+        pad_to: int | None = None,
+        pin: bool = False,
+    ) -> None:
+        assert sampler.num_clips == len(dataset), (sampler.num_clips, len(dataset))
+        self.seconds_waiting = 0.0
+        """Seconds, since the start, in which `next` of an epoch had not yet a batch to give."""
+        self._sampler = sampler
+        self._plan = _Plan(sampler)
+        self._loader: DataLoader[Item | DataError] = DataLoader(
+            _Guarded(dataset),
+            batch_sampler=self._plan,
+            num_workers=num_workers,
+            collate_fn=_GuardedCollate(pad_to),
+            pin_memory=pin and torch.cuda.is_available(),
+            worker_init_fn=_start_worker if num_workers else None,
+            multiprocessing_context=_worker_context() if num_workers else None,
+            persistent_workers=num_workers > 0,
+            # Its own generator: torch's loader draws a number from it for every epoch.
+            generator=torch.Generator(),
+        )
+
+    @property
+    def num_clips(self) -> int:
+        return self._sampler.num_clips
+
+    @property
+    def batches_per_epoch(self) -> int:
+        return self._sampler.num_batches()
+
+    def epoch(self, epoch: int, start_batch: int = 0) -> Iterator[Batch]:
+        """The batches of an epoch from `start_batch` on. One epoch at a time: a new one ends the one before.
+
+        Raises: DataError - no usable clip can be found (training).
+        """
+        self._plan.epoch, self._plan.start_batch = epoch, start_batch
+        since = time.perf_counter()
+        batches = iter(self._loader)
+        while True:
+            batch = next(batches, None)
+            self.seconds_waiting += time.perf_counter() - since
+            if batch is None:
+                return
+            if isinstance(batch, DataError):
+                del batches
+                self.close()
+                raise DataError(str(batch))
+            yield batch
+            since = time.perf_counter()
+
+    def close(self) -> None:
+        """End the workers; a later epoch would start new ones.
+
+        They also end with the loader. But where an error holds the frames that hold the loader, that is left to the
+        garbage collector, which stops the queues before torch can use them, and torch waits ten seconds for nothing.
+        """
+        self._loader._iterator = None
+
+
+class _Plan:
+    """What torch's loader takes for a batch sampler: the rest of the epoch that is asked for."""
+
+    def __init__(self, sampler: EpochSampler) -> None:
+        self._sampler = sampler
+        self.epoch = 0
+        self.start_batch = 0
+
+    def __iter__(self) -> Iterator[list[Key]]:
+        return self._sampler.batches(self.epoch, self.start_batch)
+
+    def __len__(self) -> int:
+        return self._sampler.num_batches() - self.start_batch
+
+
+class _Guarded(Dataset["Item | DataError"]):
+    """Hands an error on as a value: torch would wrap the worker's traceback around its one line."""
+
+    def __init__(self, dataset: ClipDataset) -> None:
+        self._dataset = dataset
+
+    def __getitem__(self, key: Key) -> Item | DataError:
+        try:
+            return self._dataset[key]
+        except DataError as error:
+            return DataError(str(error))
+
+
+class _GuardedCollate:
+    def __init__(self, pad_to: int | None) -> None:
+        self._collate = Collate(pad_to)
+
+    def __call__(self, items: Sequence[Item | DataError]) -> Batch | DataError:
+        good = [item for item in items if isinstance(item, Item)]
+        return self._collate(good) if len(good) == len(items) else next(i for i in items if isinstance(i, DataError))
+
+
+def _worker_context() -> multiprocessing.context.BaseContext:
+    """A fork server that has this module imported, so that a worker starts in milliseconds; spawn on Windows."""
+    if sys.platform == "win32":
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])
+    return context
+
+
+def _start_worker(number: int) -> None:
+    """Ctrl-C goes to every process of a terminal: this one ignores it, so that the main one can save a checkpoint."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

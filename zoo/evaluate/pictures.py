@@ -1,0 +1,72 @@
+"""Pictures for TensorBoard: what pretraining hides and guesses, and what a classifier confuses."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from zoo.audio.front_end import FrontEndConfig
+from zoo.audio.picture import draw_log_mels
+from zoo.data.batch import Inputs
+
+Picture = UInt8[np.ndarray, "height width 3"]
+
+
+@torch.no_grad()
+def pretraining_pictures(
+    model: Any, inputs: Inputs, front_end: FrontEndConfig, count: int, rescale: bool
+) -> dict[str, list[Picture]]:
+    """`log_mel/input`, `log_mel/masked` and `log_mel/reconstructed` of the first `count` clips.
+
+    Args:
+        model: a MaskedPatchModel.
+        rescale: the model was trained on targets of mean 0 and variance 1 each, so its predictions know no level;
+            each is then drawn with the mean and deviation of the true patch (as in He et al. 2022, figure 2).
+    """
+    pictures: dict[str, list[Picture]] = {"log_mel/input": [], "log_mel/masked": [], "log_mel/reconstructed": []}
+    few = slice(0, min(count, inputs.log_mel.shape[0]))
+    num_frames = None if inputs.num_frames is None else inputs.num_frames[few]
+    details: Any = model.details(inputs.log_mel[few], num_frames, inputs.keys[few], rescale=rescale)
+    for i, name in enumerate(inputs.names[few]):
+        width = details.masked.shape[2] if num_frames is None else min(int(num_frames[i]), details.masked.shape[2])
+        for tag, log_mel in (
+            ("log_mel/input", inputs.log_mel[i]),
+            ("log_mel/masked", details.masked[i]),
+            ("log_mel/reconstructed", details.reconstructed[i]),
+        ):
+            reference = inputs.log_mel[i, : log_mel.shape[0], :width]
+            pictures[tag].append(draw_log_mels({name: log_mel[:, :width]}, front_end, limits_of=reference))
+    return pictures
+
+
+def confusion_picture(
+    scores: Float[Tensor, "clip cls"], targets: Float[Tensor, "clip cls"], names: tuple[str, ...]
+) -> Picture:
+    """Rows are true classes, columns predictions, each row in shares of its class."""
+    size = len(names)
+    counts = np.zeros((size, size))
+    np.add.at(counts, (targets.argmax(1).cpu().numpy(), scores.argmax(1).cpu().numpy()), 1)
+    shares = counts / counts.sum(axis=1, keepdims=True).clip(min=1)
+    inches = min(14.0, max(3.5, 0.35 * size + 1.5))
+    figure = Figure(figsize=(inches, inches), dpi=80, layout="constrained")
+    canvas = FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    axes.imshow(shares, cmap="magma", vmin=0, vmax=1)
+    if size <= 60:
+        axes.set_xticks(range(size), names, rotation=90, fontsize=7)
+        axes.set_yticks(range(size), names, fontsize=7)
+    if size <= 16:
+        for row in range(size):
+            for column in range(size):
+                if counts[row, column]:
+                    colour = "black" if shares[row, column] > 0.6 else "white"
+                    text = f"{int(counts[row, column])}"
+                    axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=7)
+    axes.set_xlabel("predicted")
+    axes.set_ylabel("true")
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3].copy()

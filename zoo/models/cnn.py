@@ -1,0 +1,135 @@
+"""A small convolutional network: what a transformer has to beat.
+
+Two 5x5 convolutions, each with ReLU and a 2x2 maximum, then the mean over the time-frequency map and one linear map:
+the first network that tutorials on environmental sound build. 32 and 64 channels are chosen here: 52,096 parameters
+without the classifier. No normalisation over the batch, so that clips do not depend on each other.
+
+A clip padded in a longer batch gives what it gives alone: frames beyond its end are set to zero before each
+convolution, as the convolution's own padding is at the end of a clip that is alone.
+"""
+
+from collections.abc import Iterator
+from typing import Annotated, Literal
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int
+from pydantic import BeforeValidator, Field
+from torch import Tensor, nn
+
+from zoo.errors import ShapeError
+from zoo.models.registry import ModelConfig, register
+from zoo.models.transformer import NO_AGGREGATOR, check_input
+from zoo.nn.aggregator import PatchMeanAggregator
+
+KERNEL_SIZE = 5
+POOL_SIZE = 2
+
+Channels = Annotated[
+    tuple[Annotated[int, Field(ge=1, le=4096)], ...],
+    Field(min_length=1, max_length=8),
+    BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value),
+]
+
+
+@register({"cnn-baseline": {}})
+class CnnConfig(ModelConfig):
+    """5x5 convolutions with ReLU and 2x2 maxima, then the mean over the map."""
+
+    kind: Literal["cnn"] = "cnn"
+    channels: Channels = (32, 64)
+    """Output channels of each convolution; the last is the width of the features."""
+
+    @property
+    def min_frames(self) -> int:
+        """Frames that leave one column after all the pools."""
+        return POOL_SIZE ** len(self.channels)
+
+    def problems(self) -> Iterator[str]:
+        yield from super().problems()
+        if min(self.n_mels, self.n_frames) < self.min_frames:
+            yield (
+                f"channels: found {len(self.channels)} convolutions for an input of {self.n_mels}x{self.n_frames} - "
+                f"expected n_mels and n_frames of at least {self.min_frames}, one halving a convolution - "
+                "use fewer convolutions or a larger input"
+            )
+
+    def build(self) -> "Cnn":
+        return Cnn(self)
+
+
+class Cnn(nn.Module):
+    """Convolutions over a log-mel. Methods, arguments and errors are those of SpectrogramTransformer.
+
+    There is no position table, so an input may be of any length from `min_frames` on. `tokens` are the cells of the
+    time-frequency map, frequency-major; the features are their mean over the real columns.
+    """
+
+    def __init__(self, config: CnnConfig) -> None:
+        super().__init__()
+        self.config = config
+        inputs = (1, *config.channels[:-1])
+        self.convolutions = nn.ModuleList(
+            nn.Conv2d(i, o, KERNEL_SIZE, padding=KERNEL_SIZE // 2) for i, o in zip(inputs, config.channels, strict=True)
+        )
+        self.aggregator: nn.Module | None = PatchMeanAggregator(num_prefix_tokens=0)
+        self.head: nn.Module | None = nn.Linear(self.embed_dim, config.num_classes) if config.num_classes else None
+
+    @property
+    def embed_dim(self) -> int:
+        """Width of tokens and features."""
+        return self.config.channels[-1]
+
+    @property
+    def min_frames(self) -> int:
+        """Frames of the shortest possible input."""
+        return self.config.min_frames
+
+    def tokens(
+        self,
+        log_mel: Float[Tensor, "..."],
+        num_frames: Int[Tensor, "..."] | None = None,
+        keys: Int[Tensor, "batch"] | None = None,
+    ) -> Float[Tensor, "batch cell embed"]:
+        """The cells of the map, index f * T + t. `keys` are not used: nothing is drawn."""
+        return self._encode(log_mel, num_frames)[0]
+
+    def features(
+        self,
+        log_mel: Float[Tensor, "..."],
+        num_frames: Int[Tensor, "..."] | None = None,
+        keys: Int[Tensor, "batch"] | None = None,
+    ) -> Float[Tensor, "batch embed"]:
+        """One vector a clip."""
+        if self.aggregator is None:
+            raise ShapeError(NO_AGGREGATOR)
+        return self.aggregator(*self._encode(log_mel, num_frames))  # (B, D)
+
+    def forward(
+        self,
+        log_mel: Float[Tensor, "..."],
+        num_frames: Int[Tensor, "..."] | None = None,
+        keys: Int[Tensor, "batch"] | None = None,
+    ) -> Float[Tensor, "batch *output"]:
+        """Logits (B, C); features (B, D) without a head; tokens (B, N, D) without head and aggregator."""
+        if self.aggregator is None and self.head is None:
+            return self.tokens(log_mel, num_frames)  # (B, N, D)
+        features = self.features(log_mel, num_frames)  # (B, D)
+        return features if self.head is None else self.head(features)  # (B, C)
+
+    def _encode(
+        self, log_mel: Float[Tensor, "..."], num_frames: Int[Tensor, "..."] | None
+    ) -> tuple[Float[Tensor, "batch cell embed"], Bool[Tensor, "batch cell"] | None]:
+        check_input(log_mel, num_frames, self.config, self.min_frames)
+        x, length = log_mel[:, None], num_frames  # (B, 1, M, T)
+        for convolution in self.convolutions:
+            if length is not None:
+                x = torch.where(_is_beyond(length, x.shape[3])[:, None, None], 0.0, x)
+            x = F.max_pool2d(convolution(x).relu(), POOL_SIZE)  # (B, C, M / 2, T / 2)
+            length = None if length is None else length // POOL_SIZE
+        is_padded = None if length is None else _is_beyond(length, x.shape[3]).repeat(1, x.shape[2])  # (B, N)
+        return x.flatten(2).mT, is_padded  # (B, N, D)
+
+
+def _is_beyond(length: Int[Tensor, "batch"], width: int) -> Bool[Tensor, "batch frame"]:
+    return torch.arange(width, device=length.device) >= length[:, None]

@@ -1,0 +1,47 @@
+"""What a model costs, counted rather than guessed: on torch's meta device, where shapes exist and numbers do not."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from zoo.models.registry import ModelConfig, build_model
+
+
+def num_parameters(model: nn.Module) -> int:
+    """All parameters, trained or frozen."""
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def build_on_meta(config: ModelConfig, *, pretraining: bool = False) -> nn.Module:
+    """The model without memory for its numbers, in eval mode: one of any size answers at once."""
+    with torch.device("meta"):
+        return build_model(config, pretraining=pretraining).eval()
+
+
+def num_tokens(config: ModelConfig, num_frames: int | None = None) -> int:
+    """Length of the sequence in evaluation, prefix tokens included; cells of the map for the CNN.
+
+    num_frames: length of the clip; None means the config's `n_frames`. Raises ShapeError when it does not fit.
+    """
+    model: Any = build_on_meta(config)
+    with torch.no_grad():
+        return model.tokens(_one_clip(config, num_frames)).shape[1]
+
+
+def flops_per_clip(config: ModelConfig, num_frames: int | None = None, *, pretraining: bool = False) -> int:
+    """Operations of one clip's forward pass in evaluation, a multiply-add counted as two; training is about thrice.
+
+    num_frames: length of the clip; None means the config's `n_frames`. Raises ShapeError when it does not fit.
+    pretraining: of the masked-patch model instead, with its two heads; with separate masks it encodes every clip twice.
+    """
+    # Not under no_grad: the counter hangs hooks on whatever requires a gradient.
+    model = build_on_meta(config, pretraining=pretraining).requires_grad_(False)
+    with FlopCounterMode(display=False) as counter:
+        model(_one_clip(config, num_frames))
+    return counter.get_total_flops()
+
+
+def _one_clip(config: ModelConfig, num_frames: int | None) -> Tensor:
+    return torch.empty(1, config.n_mels, config.n_frames if num_frames is None else num_frames, device="meta")

@@ -1,0 +1,68 @@
+"""SSAST, the Self-Supervised AST (Gong et al., AAAI 2022): masked patches are reconstructed and recognised.
+
+The trunk is AST's. Pretraining takes patches without overlap, 16x16 or whole frames of 128x2, and hides 400 of the 512
+in 10 s, "patch" in clusters of 3 to 5 patches, "frame" one by one. Fine-tuning classifies the mean of the patch tokens,
+both prefix tokens left out. The presets' stride is that of pretraining; the released fine-tuning recipes set 10x10
+(frame: 128x1) and resize the positions when loading.
+"""
+
+from typing import Any, Literal
+
+from zoo.config import CountOrShare, SizePair
+from zoo.errors import RecipeError, ShapeError
+from zoo.models.ast import SIZES
+from zoo.models.masked_patch import MaskedPatchModel
+from zoo.models.registry import register
+from zoo.models.transformer import SpectrogramTransformer, TransformerConfig
+from zoo.nn.aggregator import PatchMeanAggregator
+from zoo.nn.masking import check_mask
+from zoo.nn.position import LearnedPosition
+
+_PATCHES: dict[str, dict[str, Any]] = {
+    "patch": {"patch_size": (16, 16), "stride": (16, 16), "cluster_size": (3, 5)},
+    "frame": {"patch_size": (128, 2), "stride": (128, 2), "cluster_size": (1, 1)},
+}
+
+
+@register(
+    {
+        f"ssast-{form}-{size}": {**numbers, **patches}
+        for form, patches in _PATCHES.items()
+        for size, numbers in SIZES.items()
+    }
+)
+class SsastConfig(TransformerConfig):
+    """SSAST: learned 2-D positions, CLS and DIST, the mean of the patches to the head."""
+
+    kind: Literal["ssast"] = "ssast"
+    stride: SizePair = (16, 16)
+    """Step between neighbouring patches; pretraining needs it equal to `patch_size`."""
+    num_masked: CountOrShare = 400.0
+    """Patches hidden from each clip in pretraining; a count, or a share of the clip's real patches when below 1."""
+    cluster_size: SizePair = (3, 5)
+    """Smallest and largest side of the clusters in which patches are hidden; (1, 1) hides them one by one."""
+
+    separate_masks: bool = False
+    """A mask and a pass through the encoder for each of the two pretraining losses, as released; twice the cost."""
+
+    def build(self) -> SpectrogramTransformer:
+        return self.assemble(LearnedPosition(self.grid, self.embed_dim), 2, PatchMeanAggregator())
+
+    def check_pretraining(self) -> None:
+        """Raises RecipeError when this geometry cannot be pretrained; fine-tuning alone may use it."""
+        if self.stride != self.patch_size:
+            raise RecipeError(
+                f"model.stride: found {self.stride[0]}x{self.stride[1]} with patch_size "
+                f"{self.patch_size[0]}x{self.patch_size[1]} - expected the same in pretraining, for a masked patch "
+                "must not be visible through its neighbours - set stride to patch_size"
+            )
+        try:
+            check_mask(self.grid, self.num_masked, self.cluster_size)
+        except ShapeError as error:
+            raise RecipeError(f"model.{error}") from None
+
+    def build_pretraining(self) -> MaskedPatchModel:
+        self.check_pretraining()
+        backbone = self.model_copy(update={"num_classes": 0}).build()
+        backbone.aggregator = None
+        return MaskedPatchModel(backbone, self.num_masked, self.cluster_size, self.separate_masks, config=self)

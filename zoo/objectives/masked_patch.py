@@ -1,0 +1,125 @@
+"""SSAST's pretext task: rebuild masked patches, and tell which masked patch is which.
+
+Source: Gong et al. 2022 (SSAST), eqs. 1 to 3. Letters: B clips, L masked patches of the clip that has most (shorter
+rows are padded), K numbers in a patch (mels × frames).
+"""
+
+from functools import partial
+from typing import Annotated, Literal
+
+import torch
+from jaxtyping import Bool, Float, Int
+from pydantic import Field, model_validator
+from torch import Tensor, nn
+
+from zoo.config import Config
+from zoo.data.batch import Inputs
+from zoo.objectives.objective import Objective, Task
+
+_VARIANCE_FLOOR = 1e-6
+
+
+class MaskedPatchConfig(Config):
+    """Weighted sum of a squared error (reconstruct) and a contrastive loss (classify) at the masked patches."""
+
+    kind: Literal["masked-patch"] = "masked-patch"
+    reconstruct_weight: Annotated[float, Field(ge=0, le=1e6)] = 10.0
+    """SSAST's lambda."""
+    classify_weight: Annotated[float, Field(ge=0, le=1e6)] = 1.0
+    normalise_targets: bool = False
+    """Give every target patch mean 0 and variance 1 of its own, for both losses (He et al. 2022, section 4)."""
+    temperature: Annotated[float, Field(gt=0, le=1e6)] = 1.0
+    """The contrastive scores are divided by this; they are plain dot products of K numbers, so sqrt(K) tames them."""
+    softmax_over: Literal["targets", "predictions"] = "targets"
+    """`targets`: which target belongs to this prediction (the paper's eq. 1). `predictions`: which prediction belongs
+    to this target, as in the released code."""
+
+    @model_validator(mode="after")
+    def _weighs_something(self) -> "MaskedPatchConfig":
+        if self.reconstruct_weight == 0 and self.classify_weight == 0:
+            raise ValueError("reconstruct_weight and classify_weight are both 0 - expected at least one above 0")
+        return self
+
+    def build(self, task: Task | None = None) -> Objective:
+        """The objective. The task plays no part: the pretext needs no labels."""
+        return partial(masked_patch_loss, config=self)
+
+
+def masked_patch_loss(
+    model: nn.Module, inputs: Inputs, config: MaskedPatchConfig
+) -> tuple[Float[Tensor, ""], dict[str, Tensor]]:
+    """Loss of a model that answers with (output, target, length) twice: to reconstruct and to classify."""
+    reconstruct, classify = model(inputs.log_mel, inputs.num_frames, inputs.keys)
+    with torch.autocast(device_type=inputs.log_mel.device.type, enabled=False):
+        error = reconstruction_error(*_prepared(reconstruct, config.normalise_targets))
+        triple = _prepared(classify, config.normalise_targets)
+        nce, accuracy, chance = info_nce(*triple, config.temperature, config.softmax_over)
+        loss = config.reconstruct_weight * error + config.classify_weight * nce
+    scalars = {
+        "loss/reconstruct": error.detach(),
+        "loss/classify": nce.detach(),
+        "pretext/accuracy": accuracy,
+        "pretext/chance": chance,
+    }
+    return loss, scalars
+
+
+def reconstruction_error(
+    output: Float[Tensor, "batch masked patch_dim"],
+    target: Float[Tensor, "batch masked patch_dim"],
+    length: Int[Tensor, "batch"],
+) -> Float[Tensor, ""]:
+    """Mean squared error over the masked patches of all clips: every patch counts the same, padded rows never."""
+    is_real = _is_real(length, output.shape[1])
+    error = (output - target).square().mean(dim=-1)  # (B, L)
+    return error.masked_fill(~is_real, 0.0).sum() / _count(is_real)
+
+
+def info_nce(
+    output: Float[Tensor, "batch masked patch_dim"],
+    target: Float[Tensor, "batch masked patch_dim"],
+    length: Int[Tensor, "batch"],
+    temperature: float = 1.0,
+    softmax_over: Literal["targets", "predictions"] = "targets",
+) -> tuple[Float[Tensor, ""], Float[Tensor, ""], Float[Tensor, ""]]:
+    """(loss, accuracy, chance) of pairing predictions with targets; the wrong answers are patches of the same clip.
+
+    All three are means over the masked patches of all clips. Accuracy: for how many predictions is their own target
+    the likeliest. Chance: the accuracy of guessing. With `softmax_over="predictions"` loss and accuracy are those of
+    the released code, which compares, for each prediction, probabilities that were normalised over predictions.
+    """
+    is_real = _is_real(length, output.shape[1])
+    is_pair = is_real[:, :, None] & is_real[:, None, :]  # (B, prediction, target)
+    scores = output @ target.transpose(1, 2) / temperature  # (B, prediction, target)
+    # A finite floor, not -inf: a padded row then gives a uniform answer that is left out below, instead of NaN.
+    floor = torch.finfo(scores.dtype).min
+    log_share = scores.masked_fill(~is_pair, floor).log_softmax(dim=2 if softmax_over == "targets" else 1)
+    own = log_share.diagonal(dim1=1, dim2=2).masked_fill(~is_real, 0.0)  # (B, L)
+    with torch.no_grad():
+        answer = log_share.masked_fill(~is_pair, floor).argmax(dim=2)  # (B, L)
+        is_right = (answer == torch.arange(output.shape[1], device=answer.device)) & is_real
+        num_clips = (length > 0).sum()
+    count = _count(is_real)
+    return -own.sum() / count, is_right.sum() / count, num_clips / count
+
+
+def normalise_patches(patches: Float[Tensor, "*any patch_dim"]) -> Float[Tensor, "*any patch_dim"]:
+    """Mean 0 and variance 1 within each patch; a constant patch becomes zeros."""
+    variance, mean = torch.var_mean(patches, dim=-1, keepdim=True, correction=0)
+    return (patches - mean) / (variance + _VARIANCE_FLOOR).sqrt()
+
+
+def _prepared(triple: tuple[Tensor, Tensor, Tensor], normalise: bool) -> tuple[Tensor, Tensor, Tensor]:
+    """In float32, and with targets that no gradient can reach: only the predictions learn."""
+    output, target, length = triple
+    target = target.detach().float()
+    return output.float(), normalise_patches(target) if normalise else target, length
+
+
+def _is_real(length: Int[Tensor, "batch"], masked: int) -> Bool[Tensor, "batch masked"]:
+    return torch.arange(masked, device=length.device)[None, :] < length[:, None]
+
+
+def _count(is_real: Bool[Tensor, "batch masked"]) -> Float[Tensor, ""]:
+    """How many masked patches there are; 1 when none, so that a batch without any has a loss of 0, not NaN."""
+    return is_real.sum().clamp(min=1).float()

@@ -1,0 +1,59 @@
+"""The recipes that come with the zoo, by name."""
+
+import difflib
+import os
+from pathlib import Path
+
+from zoo.errors import RecipeError
+from zoo.recipe.document import shortened
+from zoo.recipe.strict_yaml import shown_path
+
+
+def recipes_folder() -> Path:
+    """Where the recipes are: inside the installed package, or beside it in a checkout."""
+    package = Path(__file__).resolve().parents[1]
+    inside = package / "recipes"
+    return inside if inside.is_dir() else package.parent / "recipes"
+
+
+def recipe_names() -> list[str]:
+    """Every recipe that comes along, as `find_recipe` takes it: `quickstart/pretrain`."""
+    folder = recipes_folder()
+    return sorted(path.relative_to(folder).with_suffix("").as_posix() for path in folder.rglob("*.yaml"))
+
+
+def find_recipe(name_or_path: str | Path) -> Path:
+    """The file of a recipe, given as a path or by its name, like `quickstart/pretrain`.
+
+    A path below `recipes/`, as the documentation has it, is found wherever the zoo is installed.
+
+    Raises:
+        RecipeError: there is no such file or name; what is near and what is known is listed.
+    """
+    text = os.fspath(name_or_path)
+    if os.path.isfile(text):
+        return Path(text)
+    name = Path(text).as_posix().removeprefix("./").removeprefix("recipes/").removesuffix(".yaml")
+    known = recipe_names()
+    if name in known:
+        return recipes_folder() / f"{name}.yaml"
+    where = shortened(shown_path(text), 200) or "''"
+    inside = known if name in ("recipes", ".") else [other for other in known if other.startswith(f"{name}/")]
+    if inside or os.path.isdir(text):
+        inside = inside or sorted(entry.name for entry in Path(text).glob("*.yaml")) or ["no recipe"]
+        raise RecipeError(f"{where}: a folder - expected one recipe - it holds: {', '.join(inside)}")
+    if os.path.exists(text):
+        return Path(text)  # a pipe or a device: readable, like a file
+    near = difflib.get_close_matches(name[:200], known, n=3, cutoff=0.5)
+    hint = f"; did you mean {' or '.join(repr(other) for other in near)}?" if near else " -"
+    raise RecipeError(f"{where}: no such file or recipe{hint} Known: {', '.join(known) or 'none'}")
+
+
+def head_comment(text: str) -> str:
+    """What a recipe says about itself: its first block of comment lines, without the `#`."""
+    lines: list[str] = []
+    for line in text.lstrip("\ufeff\n\r ").splitlines():
+        if not line.startswith("#"):
+            break
+        lines.append(line.removeprefix("#").removeprefix(" ").rstrip())
+    return "\n".join(lines).strip()

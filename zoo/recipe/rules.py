@@ -1,0 +1,116 @@
+"""What two sections of a recipe must agree on. Each rule runs as soon as the sections that it reads are valid."""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from zoo.audio.augment import AugmentConfig
+from zoo.audio.front_end import FrontEndConfig
+from zoo.data.config import DataConfig
+from zoo.errors import RecipeError
+from zoo.models import ModelConfig
+from zoo.objectives.classification import ClassificationConfig
+from zoo.objectives.masked_patch import MaskedPatchConfig
+from zoo.recipe.document import KeyPath
+from zoo.recipe.sections import EvaluateConfig, TrainConfig
+from zoo.train.schedule import ScheduleConfig
+
+Objective = MaskedPatchConfig | ClassificationConfig
+Broken = Iterator[tuple[KeyPath, str]]
+"""The key to look at, and what is wrong with it."""
+
+_RULES: list[tuple[tuple[str, ...], Callable[..., Broken]]] = []
+
+
+def broken_rules(sections: Mapping[str, Any]) -> Broken:
+    """Every contradiction between the sections that are given; those that are not valid are left out by the caller."""
+    for names, rule in _RULES:
+        if all(name in sections for name in names):
+            yield from rule(*(sections[name] for name in names))
+
+
+def _rule(*names: str) -> Callable[[Callable[..., Broken]], Callable[..., Broken]]:
+    """Adds a rule that takes the sections of these names."""
+
+    def add(rule: Callable[..., Broken]) -> Callable[..., Broken]:
+        _RULES.append((names, rule))
+        return rule
+
+    return add
+
+
+def _told(refuse: Callable[[], object]) -> Broken:
+    """What a part says for itself, when asked to check or build: its text names the key first."""
+    try:
+        refuse()
+    except RecipeError as error:
+        for text in str(error).splitlines():
+            key = re.match(r"(\w+(?:\.\w+)*): ", text)
+            yield (tuple(key[1].split(".")), text[key.end() :]) if key else ((), text)
+
+
+@_rule("objective", "data")
+def _objective_fits_task(objective: Objective, data: DataConfig) -> Broken:
+    yield from _told(lambda: objective.build(data.task))
+
+
+@_rule("objective", "model")
+def _model_can_be_pretrained(objective: Objective, model: ModelConfig) -> Broken:
+    if isinstance(objective, MaskedPatchConfig):
+        check = getattr(model, "check_pretraining", None)
+        if check is None:
+            text = f"found '{model.kind}' with objective 'masked-patch' - expected 'ssast', which can hide patches"
+            yield ("model", "kind"), f"{text} - change the kind, or set objective.kind to 'classification'"
+        else:
+            yield from _told(check)
+
+
+@_rule("front_end", "model")
+def _same_mel_bands(front_end: FrontEndConfig, model: ModelConfig) -> Broken:
+    if front_end.n_mels != model.n_mels:
+        text = f"found {front_end.n_mels} with model.n_mels {model.n_mels} - expected the same - change one of the two"
+        yield ("front_end", "n_mels"), text
+
+
+@_rule("augment", "front_end")
+def _some_mel_band_stays(augment: AugmentConfig, front_end: FrontEndConfig) -> Broken:
+    if augment.freq_mask >= front_end.n_mels:
+        text = f"found {augment.freq_mask} with front_end.n_mels {front_end.n_mels} - expected less - lower it"
+        yield ("augment", "freq_mask"), text
+
+
+@_rule("objective", "data", "model")
+def _output_for_every_label(objective: Objective, data: DataConfig, model: ModelConfig) -> Broken:
+    if not isinstance(objective, ClassificationConfig) or not isinstance(data.labels, tuple):
+        return
+    is_stated = "num_classes" in model.model_fields_set  # left out, it follows the data
+    if is_stated and model.num_classes != len(data.labels):
+        text = f"found {model.num_classes} with {len(data.labels)} names in data.labels - expected as many"
+        yield ("model", "num_classes"), f"{text} - leave it out, and it follows the data"
+
+
+@_rule("objective", "data", "evaluate")
+def _metric_can_be_measured(objective: Objective, data: DataConfig, evaluate: EvaluateConfig) -> Broken:
+    known, why = metrics_for(objective, data.task)
+    if evaluate.metric is not None and known and evaluate.metric not in known:
+        text = f"found '{evaluate.metric}' with {why} - expected {' or '.join(known)} - change it, or leave it out"
+        yield ("evaluate", "metric"), text
+
+
+def metrics_for(objective: Objective, task: str | None) -> tuple[tuple[str, ...], str]:
+    """The metrics that can be measured, the default first, and for what; none for an objective without its task."""
+    if isinstance(objective, MaskedPatchConfig):
+        return ("loss",), "objective 'masked-patch'"
+    by_task = {
+        None: (),
+        "single-label": ("accuracy", "balanced_accuracy", "mAP", "auc", "f1"),
+        "multi-label": ("mAP", "auc", "f1"),
+    }
+    return by_task[task], f"data.task '{task}'"
+
+
+@_rule("train", "schedule")
+def _warmup_ends_in_time(train: TrainConfig, schedule: ScheduleConfig) -> Broken:
+    clips = train.total_clips
+    if clips is not None:
+        yield from _told(lambda: schedule.build(clips))

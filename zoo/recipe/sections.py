@@ -1,0 +1,82 @@
+"""The sections of a recipe that steer a run as a whole. All others lie beside the class they build."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from zoo.config import Config
+
+BatchSize = Annotated[int, Field(ge=1, le=65_536)]
+Clips = Annotated[int, Field(ge=1, le=10**12)]
+
+Metric = Literal["accuracy", "balanced_accuracy", "mAP", "auc", "f1", "loss"]
+
+
+class InitConfig(Config):
+    """What the weights start from."""
+
+    path: Annotated[str, Field(min_length=1)] | None = Field(default=None, alias="from")
+    """`from` in the recipe: a run folder, a checkpoint folder or a file; null starts from fresh weights."""
+
+
+class TrainConfig(Config):
+    """How long, in what batches, and on what."""
+
+    epochs: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+    """Passes over the training clips. Exactly one of epochs, clips and steps is set."""
+    clips: Clips | None = None
+    """Clips seen, with repetition."""
+    steps: Annotated[int, Field(ge=1, le=10**10)] | None = None
+    """Steps of the optimiser."""
+    batch_size: BatchSize = 32
+    """Clips per step."""
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """Of the model's arithmetic; weights stay fp32. auto: bf16 on a GPU that has it, else fp32."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """auto: the GPU when there is one."""
+    compile: bool = False
+    """torch.compile: faster steps after a minute or two of compiling."""
+
+    @model_validator(mode="after")
+    def _one_length(self) -> "TrainConfig":
+        given = [name for name in ("epochs", "clips", "steps") if getattr(self, name) is not None]
+        if not given:
+            raise ValueError("no length - expected exactly one of epochs, clips, steps - set one")
+        if len(given) > 1:
+            raise ValueError(f"{given[-1]}: found beside {' and '.join(given[:-1])} - expected exactly one - keep one")
+        return self
+
+    @property
+    def total_clips(self) -> int | None:
+        """Clips seen in the run; None when that depends on the size of the data."""
+        return self.clips if self.steps is None else self.steps * self.batch_size
+
+
+class EvaluateConfig(Config):
+    """How often the evaluation clips are looked at, and what decides which checkpoint is best."""
+
+    every_epochs: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+    """Evaluate after so many epochs. With neither of the two set: at the end only."""
+    every_clips: Clips | None = None
+    """Evaluate whenever so many more clips were seen."""
+    metric: Metric | None = None
+    """Decides which checkpoint is best; null: accuracy for single-label, mAP for multi-label, loss for masked-patch."""
+    batch_size: BatchSize = 32
+    """Clips per batch; it changes nothing but speed and memory."""
+
+    @model_validator(mode="after")
+    def _one_interval(self) -> "EvaluateConfig":
+        if self.every_epochs is not None and self.every_clips is not None:
+            raise ValueError("every_clips: found beside every_epochs - expected at most one - keep one")
+        return self
+
+
+class LogConfig(Config):
+    """What is written while training."""
+
+    every_clips: Clips = 1_000
+    """Clips seen between two lines of metrics.jsonl (and points in TensorBoard)."""
+    images: Annotated[int, Field(ge=0, le=64)] = 4
+    """Clips drawn as pictures at every evaluation; 0 draws none."""
+    checkpoint_minutes: Annotated[float, Field(gt=0, le=100_000)] = 15.0
+    """Minutes between two checkpoints; there is one at every evaluation and at the end in any case."""

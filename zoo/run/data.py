@@ -1,0 +1,147 @@
+"""Recipe -> manifests, labels, loaders and front end."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from zoo.audio.front_end import FrontEnd
+from zoo.data.batch import InputMaker
+from zoo.data.dataset import ClipDataset
+from zoo.data.labels import LabelTable, build_label_table
+from zoo.data.loader import Loader
+from zoo.data.manifest import Manifest, read_manifests
+from zoo.data.sampler import EpochSampler
+from zoo.errors import DataError, RecipeError
+from zoo.models.cost import build_on_meta
+from zoo.models.registry import ModelConfig
+from zoo.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class FoundData:
+    """What a recipe's data sections lead to, before any audio is read."""
+
+    train: Manifest | None
+    eval: Manifest | None
+    labels: LabelTable | None
+    model_config: ModelConfig
+    """The recipe's model with as many classes as there are labels."""
+
+    @property
+    def num_train(self) -> int:
+        return len(self.train) if self.train else 0
+
+    @property
+    def num_eval(self) -> int:
+        return len(self.eval) if self.eval else 0
+
+
+def find_data(recipe: Recipe, must_exist: bool = True) -> FoundData:
+    """Reads the manifests and makes the label table. With `must_exist=False`, paths that do not exist count as None."""
+    data, labelled = recipe.data, recipe.objective.kind == "classification"
+
+    def manifest(sources: Any) -> Manifest | None:
+        if not sources or (not must_exist and not all(Path(s.path).expanduser().exists() for s in sources)):
+            return None
+        return read_manifests(sources, data.columns, labelled)
+
+    train, held_out = manifest(data.train), manifest(data.eval)
+    labels = None
+    if labelled and data.task is not None and (data.labels is not None or train is not None):
+        labels = build_label_table(data.labels, data.task, train or Manifest((), "data.labels"))
+    config: ModelConfig = recipe.model
+    if labels is not None:
+        if "num_classes" in config.model_fields_set and config.num_classes != len(labels):
+            raise RecipeError(
+                f"model.num_classes: {config.num_classes} - expected {len(labels)}, the labels found in the data - "
+                "leave it out, and it follows the data"
+            )
+        config = config.model_copy(update={"num_classes": len(labels)})
+    elif not labelled:
+        config = config.model_copy(update={"num_classes": 0})
+    return FoundData(train, held_out, labels, config)
+
+
+@dataclass(frozen=True)
+class RunData:
+    """Data ready to be iterated over, and the way from a batch of waveforms to a model's inputs."""
+
+    found: FoundData
+    front_end: FrontEnd
+    make_inputs: InputMaker
+    train_loader: Loader | None
+    eval_loader: Loader | None
+
+    def close(self) -> None:
+        """Ends the worker processes."""
+        for loader in (self.train_loader, self.eval_loader):
+            if loader is not None:
+                loader.close()
+
+
+def prepare_data(recipe: Recipe, device: torch.device, require_train: bool = True) -> RunData:
+    """Loaders and front end of a recipe.
+
+    Raises:
+        DataError: `require_train` and the recipe names no training data, or data that cannot be read.
+    """
+    found = find_data(recipe, must_exist=require_train)
+    if require_train and found.train is None:
+        raise DataError("data.train: not given - expected a folder or manifest - add data.train=PATH to the command")
+    front_end = recipe.front_end.build()
+    config = found.model_config
+    augment = None if recipe.augment.is_off else recipe.augment.build()
+    as_source = recipe.data.padding == "as_source"
+    make_inputs = InputMaker(
+        front_end, augment, recipe.seed, recipe.data.padding, config.n_frames if as_source else None
+    ).to(device)
+    loaders = [
+        None if clips is None else make_loader(recipe, found, front_end, clips, device, training)
+        for clips, training in ((found.train, True), (found.eval, False))
+    ]
+    return RunData(found, front_end, make_inputs, *loaders)
+
+
+def make_loader(
+    recipe: Recipe, found: FoundData, front_end: FrontEnd, clips: Manifest, device: torch.device, training: bool
+) -> Loader:
+    """Batches of some clips. In training: shuffled, cropped as the recipe says, all of one width; else in order,
+    from the start of each clip."""
+    config = found.model_config
+    num_samples = front_end.num_samples(config.n_frames)
+    model: Any = build_on_meta(config, pretraining=recipe.objective.kind == "masked-patch")
+    dataset = ClipDataset(
+        clips,
+        found.labels,
+        sample_rate=front_end.sample_rate,
+        num_samples=num_samples,
+        min_samples=front_end.num_samples(model.min_frames),
+        crop=recipe.data.crop if training else "start",
+        seed=recipe.seed,
+        training=training,
+    )
+    batch_size = recipe.train.batch_size if training else recipe.evaluate.batch_size
+    return Loader(
+        dataset,
+        EpochSampler(len(clips), batch_size, recipe.seed, shuffle=training, drop_last=training),
+        num_workers=recipe.data.workers(device.type),
+        pad_to=num_samples if training else None,
+        pin=device.type == "cuda",
+    )
+
+
+def plan_clips(recipe: Recipe, num_train: int) -> int:
+    """How many clips a run over this many training clips sees, from whichever of epochs, clips and steps is stated."""
+    stated = recipe.train.total_clips
+    if stated is not None:
+        return stated
+    assert recipe.train.epochs is not None  # the recipe has exactly one of the three
+    return recipe.train.epochs * clips_per_epoch(recipe, num_train)
+
+
+def clips_per_epoch(recipe: Recipe, num_train: int) -> int:
+    """Training clips in one pass: whole batches only, where there is at least one."""
+    batch_size = recipe.train.batch_size
+    return num_train - num_train % batch_size if num_train >= batch_size else num_train

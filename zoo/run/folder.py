@@ -1,0 +1,119 @@
+"""What a run keeps on the disk: its recipe, and what its checkpoints say about themselves."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from zoo import __version__
+from zoo.audio.front_end import FrontEnd
+from zoo.errors import CheckpointError, RecipeError
+from zoo.recipe import Recipe, dump_recipe, parse_recipe, recipe_differences
+from zoo.run.data import RunData
+from zoo.train.checkpoint import latest
+from zoo.weights.load import initialise, read
+
+RECIPE = "recipe.yaml"
+MAY_CHANGE_ON_RESUME = ("data.num_workers", "data.max_bad_share", "log.", "train.device")
+
+
+def check_folder(recipe: Recipe, out: Path, resume: bool) -> Path | None:
+    """The checkpoint in a run folder to go on from, if any; writes nothing.
+
+    Raises:
+        RecipeError: the folder is in use and `resume` was not asked for, or holds another run or something else.
+    """
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        return None
+    if not resume:
+        raise RecipeError(
+            f"{out}: not empty - expected a new run folder - add --resume to go on with the run in it, "
+            "or choose another with --out"
+        )
+    written = out / RECIPE
+    if not written.is_file():
+        raise RecipeError(f"{out}: holds no run (no {RECIPE}) - expected a run or a new folder - choose another --out")
+    before = parse_recipe(written.read_text(encoding="utf-8"), str(written))
+    changed = [
+        f"{key} was {old!r} and is {new!r} now"
+        for key, old, new in recipe_differences(before, recipe)
+        if not key.startswith(MAY_CHANGE_ON_RESUME)
+    ]
+    if changed:
+        raise RecipeError(
+            f"{out}: the recipe has changed since this run began ({'; '.join(changed[:6])}) - expected the same - "
+            "put it back, or start a new run with --out"
+        )
+    checkpoints = out / "checkpoints"
+    return latest(checkpoints) if checkpoints.is_dir() and any(checkpoints.iterdir()) else None
+
+
+def write_recipe(recipe: Recipe, out: Path) -> None:
+    """Makes the run folder, with the resolved recipe in it. Raises RecipeError when it cannot be written."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        (out / RECIPE).write_text(dump_recipe(recipe), encoding="utf-8")
+    except OSError as error:
+        raise RecipeError(
+            f"{out}: cannot be written ({error.strerror}) - expected a folder - choose another --out"
+        ) from None
+
+
+def start_from(model: nn.Module, recipe: Recipe, data: RunData, fresh: bool) -> dict[str, Any]:
+    """Loads `init.from` into a fresh model, and says where the weights come from and what they cost."""
+    assert recipe.init.path is not None
+    source = read(recipe.init.path)
+    differing = _front_end_differences(source.config.get("front_end"), data.front_end)
+    if differing:
+        raise CheckpointError(
+            f"init.from: {source.folder} was trained behind another front end ({'; '.join(differing[:4])}) - "
+            "expected the same - copy its front_end section into the recipe"
+        )
+    if fresh:
+        initialise(model, source)
+    history = source.config.get("history") or [{}]
+    summary = source.folder.parent.parent / "summary.json"
+    seconds = json.loads(summary.read_text(encoding="utf-8")).get("seconds") if summary.exists() else None
+    return {
+        "from": recipe.init.path,
+        "name": history[-1].get("name"),
+        "clips": sum(entry.get("clips", 0) for entry in history),
+        "seconds": seconds,
+        "history": history,
+    }
+
+
+def _front_end_differences(config: dict[str, Any] | None, front_end: FrontEnd) -> list[str]:
+    ours = front_end.config.model_dump(mode="json")
+    if config is None:
+        return []
+    return [f"{key}: {config.get(key)!r} there, {ours[key]!r} here" for key in ours if config.get(key) != ours[key]]
+
+
+def checkpoint_config(
+    recipe: Recipe, data: RunData, total_clips: int, started_from: dict[str, Any] | None
+) -> dict[str, Any]:
+    """The content of `config.json`: what the weights are, and every training they went through."""
+    labels = data.found.labels
+    history = list(started_from["history"]) if started_from else []
+    history.append(
+        {
+            "name": recipe.name,
+            "objective": recipe.objective.kind,
+            "clips": total_clips,
+            "train_manifest": data.found.train.hash if data.found.train else None,
+            "train_clips": data.found.num_train,
+        }
+    )
+    return {
+        "format": 1,
+        "zoo": __version__,
+        "pretraining": recipe.objective.kind == "masked-patch",
+        "model": data.found.model_config.model_dump(mode="json"),
+        "front_end": data.front_end.config.model_dump(mode="json"),
+        "padding": recipe.data.padding,
+        "task": labels.task if labels else None,
+        "labels": list(labels.names) if labels else None,
+        "history": history,
+    }

@@ -1,0 +1,83 @@
+"""`summary.json`: what came out of a run, and everything needed to trust or repeat it."""
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from zoo import provenance
+from zoo.data.bad_audio import BadAudioLog
+from zoo.evaluate.during_training import ClassifierEvaluation, PretextEvaluation
+from zoo.models.cost import flops_per_clip, num_parameters
+from zoo.recipe import Recipe
+from zoo.run.data import RunData, clips_per_epoch
+from zoo.train.plan import Progress
+
+
+def describe_run(
+    recipe: Recipe,
+    command: str,
+    data: RunData,
+    model: nn.Module,
+    progress: Progress,
+    device: torch.device,
+    bad_audio: BadAudioLog,
+    started_from: dict[str, Any] | None,
+) -> dict[str, Any]:
+    """Everything about a finished run but its metrics."""
+    found = data.found
+    return {
+        "name": recipe.name,
+        "command": command,
+        "kind": found.model_config.kind,
+        "objective": recipe.objective.kind,
+        "task": recipe.data.task,
+        "labels": list(found.labels.names) if found.labels else None,
+        "seed": recipe.seed,
+        "init": {k: v for k, v in started_from.items() if k != "history"} if started_from else None,
+        "parameters": num_parameters(model),
+        "flops_per_clip": flops_per_clip(found.model_config, pretraining=command == "pretrain"),
+        "clips": progress.clips,
+        "steps": progress.step,
+        "epochs": round(progress.clips / max(clips_per_epoch(recipe, found.num_train), 1), 3),
+        "seconds": round(progress.seconds, 2),
+        "clips_per_second": round(progress.clips / max(progress.seconds, 1e-9), 2),
+        "peak_memory_gib": round(torch.cuda.max_memory_allocated(device) / 2**30, 3) if device.type == "cuda" else None,
+        "num_train_clips": found.num_train,
+        "train_manifest": found.train.hash if found.train else None,
+        "eval_manifest": found.eval.hash if found.eval else None,
+        "front_end": data.front_end.config.model_dump(mode="json"),
+        "bad_clips": bad_audio.num_unusable,
+        "odd_clips": bad_audio.num_odd,
+        "device": provenance.device_name(device),
+        "versions": provenance.versions(),
+        "code": provenance.git_state(),
+        "finished": time.strftime("%Y-%m-%d %H:%M:%S%z"),
+    }
+
+
+def final_metrics(
+    recipe: Recipe, evaluation: ClassifierEvaluation | PretextEvaluation | None, progress: Progress
+) -> dict[str, Any]:
+    """The metrics of the weights at the end of training: no checkpoint is chosen on the clips it is judged on."""
+    if evaluation is None:
+        return {"metric": recipe.metric, "metrics": {}, "chance": {}, "num_eval_clips": 0, "best": None}
+    results = evaluation.results or evaluation(progress.clips)
+    return {
+        "metric": recipe.metric,
+        "metrics": {name.removeprefix("eval/"): value for name, value in results.items()},
+        "chance": evaluation.chance,
+        "num_eval_clips": evaluation.num_clips,
+        "evaluation": "last weights; first seconds of each clip, up to the model's length",
+        "best": progress.best,
+    }
+
+
+def write_json(path: Path, value: dict[str, Any]) -> None:
+    """All of the file or nothing of it."""
+    temporary = path.with_name(f".{path.name}.writing")
+    temporary.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    temporary.replace(path)

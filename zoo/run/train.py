@@ -1,0 +1,158 @@
+"""Recipe -> built objects -> fit(): the only place where the parts meet."""
+
+import contextlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import nn
+
+from zoo import provenance
+from zoo.data.bad_audio import BadAudioLog
+from zoo.errors import RecipeError
+from zoo.evaluate.during_training import ClassifierEvaluation, PretextEvaluation
+from zoo.models.registry import build_model
+from zoo.recipe import Recipe, dump_recipe
+from zoo.run.data import RunData, clips_per_epoch, plan_clips, prepare_data
+from zoo.run.folder import check_folder, checkpoint_config, start_from, write_recipe
+from zoo.run.summary import describe_run, final_metrics, write_json
+from zoo.train.checkpoint import Checkpoints, load_checkpoint, load_trainer
+from zoo.train.logbook import Logbook
+from zoo.train.loop import fit
+from zoo.train.plan import Plan, Report
+
+OBJECTIVE_OF = {"pretrain": "masked-patch", "finetune": "classification"}
+
+
+def train(
+    recipe: Recipe,
+    out: Path,
+    *,
+    command: str,
+    resume: bool = False,
+    on_progress: Callable[[Report], None] | None = None,
+) -> dict[str, Any]:
+    """Trains what the recipe says into a run folder, and returns the content of its `summary.json`.
+
+    Args:
+        command: `pretrain` or `finetune`; must fit the recipe's objective.
+        resume: go on from the folder's last checkpoint when there is one; without it the folder must be empty.
+
+    Raises:
+        ZooError: anything the user can put right, before any time is spent where possible.
+        Interrupted: SIGINT or SIGTERM, after a checkpoint was written.
+    """
+    if recipe.objective.kind != OBJECTIVE_OF[command]:
+        other = "finetune" if command == "pretrain" else "pretrain"
+        raise RecipeError(
+            f"objective.kind: '{recipe.objective.kind}' - expected '{OBJECTIVE_OF[command]}' for zoo {command} - "
+            f"run zoo {other} with this recipe"
+        )
+    resume_from = check_folder(recipe, out, resume)
+    device = provenance.pick_device(recipe.train.device)
+    torch.manual_seed(recipe.seed)
+    data = prepare_data(recipe, device)
+    assert data.train_loader is not None
+    model = build_model(data.found.model_config, pretraining=command == "pretrain")
+    started_from, state = None, None
+    if recipe.init.path is not None:
+        started_from = start_from(model, recipe, data, fresh=resume_from is None)
+    if resume_from is not None:
+        weights, _ = load_checkpoint(resume_from)
+        model.load_state_dict(weights)
+        state = load_trainer(resume_from)
+    model.to(device)
+    precision = pick_precision(recipe, device)
+    plan = Plan(
+        total_clips=plan_clips(recipe, data.found.num_train),
+        seed=recipe.seed,
+        log_every_clips=recipe.log.every_clips,
+        evaluate_every_clips=_evaluation_period(recipe, data.found.num_train),
+        checkpoint_every_seconds=60 * recipe.log.checkpoint_minutes,
+        precision=precision,
+        grad_clip=recipe.optim.grad_clip,
+        monitor=f"eval/{recipe.metric}" if data.eval_loader else None,
+        monitor_mode="min" if recipe.metric == "loss" else "max",
+    )
+    schedule = recipe.schedule.build(plan.total_clips)
+    optimiser = recipe.optim.build(model)
+    objective = recipe.objective.build(recipe.data.task)
+    write_recipe(recipe, out)
+    resume_at_clips = None if state is None else state["progress"]["clips"]
+    with contextlib.closing(data), Logbook(out, resume_at_clips) as logbook:
+        logbook.text("recipe", "    " + dump_recipe(recipe).replace("\n", "\n    "))
+        bad_audio = BadAudioLog(out / "bad_audio.jsonl", recipe.data.max_bad_share, data.found.num_train)
+        evaluation = _evaluation(recipe, data, model, objective, device, precision, logbook, bad_audio)
+        if recipe.train.compile:
+            model.compile()
+        progress = fit(
+            model,
+            objective,
+            data.make_inputs,
+            data.train_loader,
+            optimiser,
+            schedule,
+            plan,
+            logbook,
+            Checkpoints(out / "checkpoints", checkpoint_config(recipe, data, plan.total_clips, started_from)),
+            evaluate=evaluation,
+            bad_audio=bad_audio,
+            on_progress=on_progress,
+            resume=state,
+        )
+        metrics = final_metrics(recipe, evaluation, progress)
+    summary = describe_run(recipe, command, data, model, progress, device, bad_audio, started_from) | metrics
+    write_json(out / "summary.json", summary)
+    return summary
+
+
+def pick_precision(recipe: Recipe, device: torch.device) -> Literal["fp32", "bf16"]:
+    """`auto` is bf16 on a GPU that computes in it, else fp32."""
+    if recipe.train.precision != "auto":
+        return recipe.train.precision
+    return "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "fp32"
+
+
+def _evaluation_period(recipe: Recipe, num_train: int) -> int | None:
+    if recipe.evaluate.every_epochs is not None:
+        return recipe.evaluate.every_epochs * clips_per_epoch(recipe, num_train)
+    return recipe.evaluate.every_clips
+
+
+def _evaluation(
+    recipe: Recipe,
+    data: RunData,
+    model: nn.Module,
+    objective: Any,
+    device: torch.device,
+    precision: Literal["fp32", "bf16"],
+    logbook: Logbook,
+    bad_audio: BadAudioLog,
+) -> ClassifierEvaluation | PretextEvaluation | None:
+    if data.eval_loader is None:
+        return None
+    if data.found.labels is not None:
+        return ClassifierEvaluation(
+            model,
+            data.eval_loader,
+            data.make_inputs,
+            data.found.labels,
+            device,
+            precision,
+            logbook.image,
+            bad_audio.add,
+        )
+    rescale = bool(getattr(recipe.objective, "normalise_targets", False))
+    return PretextEvaluation(
+        model,
+        objective,
+        data.eval_loader,
+        data.make_inputs,
+        data.front_end.config,
+        device,
+        precision,
+        logbook.image,
+        recipe.log.images,
+        rescale,
+    )

@@ -1,0 +1,57 @@
+"""What a training run is told, how far it is, and what it says on the way."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How long a run is, what happens when, and how it computes. A period of None means: only at the end.
+
+    Length is counted in clips: a run ends with the first step that reaches `total_clips`. With full batches that is
+    step ceil(total_clips / batch_size); the short last batch of an epoch counts for what it holds.
+    """
+
+    total_clips: int
+    seed: int
+    log_every_clips: int | None = None
+    evaluate_every_clips: int | None = None
+    checkpoint_every_clips: int | None = None
+    checkpoint_every_seconds: float | None = None
+    precision: Literal["fp32", "bf16"] = "fp32"
+    grad_clip: float | None = None
+    """Largest norm of the gradient; None leaves it as it is."""
+    monitor: str | None = None
+    """The tag that `evaluate` gives by which `best` is kept; None keeps no `best`."""
+    monitor_mode: Literal["max", "min"] = "max"
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run is: with the weights, the optimiser and the open window of the log, all of its state."""
+
+    step: int = 0
+    """Steps that are done."""
+    epoch: int = 0
+    """The pass over the data in which the last step was, from 0."""
+    batch: int = 0
+    """Batches of this epoch that are done."""
+    clips: int = 0
+    seconds: float = 0.0
+    """Of training, evaluating and saving, over all sessions."""
+    best: float | None = None
+    """The monitored value of the checkpoint `best`."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """What the caller hears after every step, without waiting for the device."""
+
+    clips: int
+    total_clips: int
+    step: int
+    epoch: int
+    seconds: float
+    clips_per_second: float
+    loss: float | None
+    """The mean at the last log; None before the first."""

@@ -1,0 +1,158 @@
+"""What the command line prints: tables, progress bars and summaries. No other file prints."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import rich.console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from zoo.compare.table import Comparison
+from zoo.train.plan import Report
+
+_PLAIN_EVERY_SECONDS = 15.0
+
+
+class Console:
+    """Prints for a person. With `quiet`, progress goes to stderr and stdout stays free for JSON."""
+
+    def __init__(self, quiet: bool = False) -> None:
+        self.quiet = quiet
+        self.out = rich.console.Console(stderr=quiet, highlight=False, soft_wrap=not sys.stdout.isatty())
+
+    def say(self, text: str) -> None:
+        """One line."""
+        self.out.print(text, markup=False)
+
+    @contextmanager
+    def training(self, title: str) -> Iterator[Callable[[Report], None]]:
+        """A progress bar with loss, clips per second and time left; plain lines where there is no terminal."""
+        if not self.out.is_terminal:
+            yield self._plain_lines(title)
+            return
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("clips  {task.fields[news]}"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+        )
+        with Progress(*columns, console=self.out) as progress:
+            task = progress.add_task(title, total=None, news="")
+
+            def report(news: Report) -> None:
+                progress.update(task, completed=news.clips, total=news.total_clips, news=_news(news))
+
+            yield report
+
+    def _plain_lines(self, title: str) -> Callable[[Report], None]:
+        last = [-_PLAIN_EVERY_SECONDS]
+
+        def report(news: Report) -> None:
+            finished = news.clips >= news.total_clips
+            if finished or news.seconds - last[0] >= _PLAIN_EVERY_SECONDS:
+                last[0] = news.seconds
+                left = (news.total_clips - news.clips) / max(news.clips_per_second, 1e-9)
+                text = f"{title}: {news.clips:,}/{news.total_clips:,} clips  {_news(news)}  {news.seconds:.0f} s"
+                self.say(text + ("" if finished else f", {left:.0f} s left"))
+
+        return report
+
+    def presets(self, rows: list[dict[str, Any]]) -> None:
+        """The table of `zoo models`."""
+        table = Table("preset", "family", "parameters", "tokens", "GFLOP/clip", "input")
+        for row in rows:
+            table.add_row(
+                row["name"],
+                row["family"],
+                f"{row['parameters']:,}",
+                str(row["tokens"]),
+                f"{row['flops_per_clip'] / 1e9:.2f}",
+                f"{row['n_mels']} × {row['n_frames']}",
+            )
+        self.out.print(table)
+
+    def checks(self, reports: list[dict[str, Any]], traces: list[dict[str, Any]], picture: Path) -> None:
+        """What `zoo check` found, a block a recipe."""
+        for index, report in enumerate(reports):
+            table = Table(show_header=False, title=report["recipe"], title_justify="left")
+            for key, value in report.items():
+                if key != "recipe":
+                    table.add_row(key.replace("_", " "), _plain(value))
+            self.out.print(table)
+            if traces:
+                shapes = Table("stage", "shape", "where")
+                for stage in traces[index]["stages"]:
+                    shapes.add_row(stage["stage"], stage["shape"], stage["where"])
+                self.out.print(shapes)
+        if traces:
+            self.say(f"picture: {picture}")
+
+    def comparison(self, report: Comparison) -> None:
+        """The table of contenders, the remarks, and where to look next."""
+        table = Table(title=f"{report.metric} on {report.num_eval_clips:,} held-out clips", title_justify="left")
+        for index, title in enumerate(report.header()):
+            table.add_column(title, justify="left" if index == 0 else "right", no_wrap=index < 2)
+        for cells in report.cells():
+            table.add_row(*cells)
+        self.out.print(table)
+        for remark in report.remarks:
+            self.say(f"• {remark}")
+        for line in report.look:
+            self.say(line)
+
+    def summary(self, summary: dict[str, Any], folder: Path) -> None:
+        """The end of a training run."""
+        metrics = ", ".join(f"{name} {value:.4f}" for name, value in summary["metrics"].items() if value is not None)
+        self.say(f"done: {metrics or 'no evaluation'}")
+        self.say(
+            f"{summary['clips']:,} clips in {summary['seconds']:.0f} s ({summary['clips_per_second']:.1f} clips/s), "
+            f"{summary['parameters']:,} parameters, {summary['bad_clips']} unusable, {summary['odd_clips']} odd files"
+        )
+        self.say(f"run folder: {folder}    look: tensorboard --logdir {folder}")
+
+    def metrics(self, result: dict[str, Any]) -> None:
+        """The metrics of `zoo evaluate`."""
+        table = Table("metric", "value", "chance", title=f"{result['num_eval_clips']:,} clips", title_justify="left")
+        for name, value in result["metrics"].items():
+            chance = result["chance"].get(name)
+            table.add_row(name, _plain(value), _plain(chance) if chance is not None else "")
+        self.out.print(table)
+        if result["bad_clips"]:
+            self.say(f"{result['bad_clips']} unusable files were left out:")
+            for line in result["bad_audio"][:10]:
+                self.say(f"  {line['path']}: {line['reason']}")
+
+    def diagnosis(self, report: dict[str, Any]) -> None:
+        """What `zoo doctor` found."""
+        checks = report.pop("checks", [])
+        table = Table(show_header=False)
+        for key, value in report.items():
+            table.add_row(key.replace("_", " "), _plain(value))
+        self.out.print(table)
+        for check in checks:
+            mark = "[green]ok[/green]  " if check["ok"] else "[red]BAD[/red] "
+            self.out.print(mark, end="")
+            self.say(f"{check['name']}: {check['found']}" + (f"  →  {check['cure']}" if check["cure"] else ""))
+
+
+def _news(news: Report) -> str:
+    loss = "–" if news.loss is None else f"{news.loss:.4f}"
+    return f"loss {loss}  {news.clips_per_second:.0f} clips/s"
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}"
+    if isinstance(value, dict):
+        return "\n".join(f"{key}: {_plain(item)}" for key, item in value.items())
+    if isinstance(value, list):
+        return "\n".join(_plain(item) for item in value) if value else "–"
+    return "–" if value is None else str(value)

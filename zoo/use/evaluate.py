@@ -1,0 +1,89 @@
+"""Metrics of a trained model on labelled clips, behind the front end and with the labels that it carries."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from zoo import provenance
+from zoo.audio.front_end import FrontEndConfig
+from zoo.data.batch import InputMaker
+from zoo.data.dataset import ClipDataset
+from zoo.data.labels import LabelTable
+from zoo.data.loader import Loader
+from zoo.data.manifest import SourceConfig, read_manifest
+from zoo.data.sampler import EpochSampler
+from zoo.errors import CheckpointError
+from zoo.evaluate.chance import chance_levels
+from zoo.evaluate.evaluation import predict_all
+from zoo.evaluate.metrics import classification_metrics
+from zoo.models.registry import build_model
+from zoo.weights.load import Loaded, initialise, read
+
+
+def carried_front_end(loaded: Loaded) -> FrontEndConfig:
+    """The front end that a checkpoint was trained behind. Raises CheckpointError when it carries none."""
+    config = loaded.config.get("front_end")
+    if not config:
+        raise CheckpointError(f"{loaded.folder / 'config.json'}: no front_end - expected the one it was trained behind")
+    return FrontEndConfig.model_validate(config)
+
+
+def evaluate_checkpoint(
+    checkpoint: str | Path,
+    manifest: str,
+    *,
+    folds: Sequence[str] | None = None,
+    split: str | None = None,
+    batch_size: int = 32,
+    device: str = "auto",
+) -> dict[str, Any]:
+    """Metrics, chance levels and counts. Clips longer than the model's input are judged by their beginning.
+
+    Raises:
+        CheckpointError: the checkpoint is no classifier. DataError: clips or labels that do not fit it.
+    """
+    loaded = read(checkpoint)
+    names, task = loaded.config.get("labels"), loaded.config.get("task")
+    if loaded.pretraining or not names or task is None:
+        raise CheckpointError(
+            f"{loaded.folder}: a pretraining checkpoint without a classifier - expected a fine-tuned one - "
+            "fine-tune it first: zoo finetune RECIPE init.from=" + str(checkpoint)
+        )
+    labels = LabelTable(tuple(names), task)
+    source = SourceConfig(path=str(manifest), fold=tuple(folds) if folds else None, split=split)
+    clips = read_manifest(source, labelled=True)
+    model_config = loaded.model_config
+    model = build_model(model_config)
+    initialise(model, loaded, strict_head=True)
+    front_end = carried_front_end(loaded).build()
+    target = provenance.pick_device(device)
+    model.to(target)
+    padding = loaded.config.get("padding", "masked")
+    make_inputs = InputMaker(front_end, None, 0, padding, model_config.n_frames if padding == "as_source" else None)
+    dataset = ClipDataset(
+        clips,
+        labels,
+        sample_rate=front_end.sample_rate,
+        num_samples=front_end.num_samples(model_config.n_frames),
+        min_samples=front_end.num_samples(model_config.min_frames),
+        crop="start",
+        training=False,
+    )
+    loader = Loader(dataset, EpochSampler(len(clips), batch_size, shuffle=False))
+    found = predict_all(model, loader, make_inputs.to(target), target)
+    assert found.targets is not None
+    bad = [asdict(one) for one in found.bad]
+    return {
+        "checkpoint": str(loaded.folder),
+        "manifest": str(manifest),
+        "manifest_hash": clips.hash,
+        "num_eval_clips": len(found.names),
+        "metrics": classification_metrics(found.scores, found.targets, labels.task, found.names),
+        "chance": chance_levels(found.targets, labels.task),
+        "bad_clips": sum(not one["used"] for one in bad),
+        "odd_clips": sum(bool(one["used"]) for one in bad),
+        "bad_audio": [one for one in bad if not one["used"]],
+        "device": provenance.device_name(target),
+        "versions": provenance.versions(),
+    }

@@ -1,0 +1,172 @@
+"""The whole zoo in minutes: pretrain, fine-tune and compare small models on real audio."""
+
+import json
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import nn
+
+from zoo import provenance
+from zoo.compare.matrix import run_once, write_comparison
+from zoo.compare.table import Comparison, Row, compare_summaries
+from zoo.evaluate.evaluation import extract_features
+from zoo.evaluate.probes import linear_probe
+from zoo.models.cost import flops_per_clip, num_parameters
+from zoo.models.registry import build_model
+from zoo.recipe import Recipe, find_recipe, read_recipe
+from zoo.run import find_data, make_loader, prepare_data
+from zoo.use.quickstart_data import QuickstartData, built_in_notes, own_data
+from zoo.weights.load import initialise, read
+
+_FRAMES_PER_SECOND = 100
+_DEFAULT_FRAMES = 192
+
+
+class Display(Protocol):
+    """What a quickstart tells the person who waits."""
+
+    def say(self, text: str) -> None:
+        """One line."""
+
+    def training(self, title: str) -> AbstractContextManager[Callable[..., None]]:
+        """A progress bar."""
+
+
+def quickstart(out: Path, *, data: Path | None, seed: int, console: Display) -> Comparison:
+    """Pretrains SSAST without labels; fine-tunes it, and at the same budget SSAST from scratch, AST, PaSST and a CNN.
+
+    The table also has SSAST from scratch with the compute of pretraining added to its budget, and linear probes on
+    random and on pretrained features, so that nobody is misled about what pretraining is worth at this scale.
+    Killed and started again, it goes on where it was.
+
+    Args:
+        data: a folder of classes or a manifest; None renders the built-in notes.
+    """
+    began = time.perf_counter()
+    found = built_in_notes(out / "data", console.say) if data is None else own_data(data, out / "data")
+    console.say(found.remark)
+    shared = _shared_overrides(found, seed)
+    pretrain = read_recipe(find_recipe("quickstart/pretrain"), shared)
+    pretrained = out / "pretrain"
+    pretraining = run_once(pretrain, pretrained, "pretrain", console.training)
+
+    ssast = "quickstart/ssast"
+    scratch = _finetuning(ssast, [*shared, "name=SSAST from scratch"])
+    extra = round(pretraining["clips"] * pretraining["flops_per_clip"] / _flops(scratch))
+    plans = {
+        "ssast-pretrained": _finetuning(ssast, [*shared, "name=SSAST pretrained", f"init.from={pretrained}"]),
+        "ssast-scratch": scratch,
+        "ssast-scratch-longer": _finetuning(
+            ssast,
+            [*shared, "name=SSAST from scratch, pretraining's compute added", f"train.clips={_clips(scratch) + extra}"],
+        ),
+        "ast": _finetuning("quickstart/ast", [*shared, "name=AST"]),
+        "passt": _finetuning("quickstart/passt", [*shared, "name=PaSST"]),
+        "cnn": _finetuning("quickstart/cnn", [*shared, "name=CNN"]),
+    }
+    groups = {
+        recipe.name: [run_once(recipe, out / folder, "finetune", console.training)] for folder, recipe in plans.items()
+    }
+    table = compare_summaries(groups)
+    probes = _probe_rows(scratch, pretrained, pretraining, table.metric, console)
+    seconds = time.perf_counter() - began
+    report = replace(
+        table,
+        rows=tuple(sorted((*table.rows, *probes), key=lambda row: -row.mean)),
+        remarks=(found.remark, *_findings(table), *table.remarks),
+        look=(
+            f"took {seconds:.0f} s on {provenance.device_name(provenance.pick_device())}",
+            f"tables: {out / 'comparison.md'} and comparison.json; a run folder for every row in {out}",
+            f"curves, log-mels (input, masked, reconstructed) and confusion matrices: tensorboard --logdir {out}",
+        ),
+    )
+    write_comparison(report, out)
+    return report
+
+
+def _shared_overrides(found: QuickstartData, seed: int) -> list[str]:
+    """What all recipes get: the data, the seed, and an input long enough for a typical clip."""
+    overrides = [
+        f"data.train={json.dumps(str(found.train))}",
+        f"data.eval={json.dumps(str(found.eval))}",
+        f"seed={seed}",
+    ]
+    frames = min(512, max(64, 16 * round(found.seconds * _FRAMES_PER_SECOND / 16)))
+    if abs(found.seconds - 2.0) > 0.1:
+        overrides.append(f"model.n_frames={frames}")
+    return overrides
+
+
+def _finetuning(name: str, overrides: list[str]) -> Recipe:
+    return read_recipe(find_recipe(name), overrides)
+
+
+def _clips(recipe: Recipe) -> int:
+    assert recipe.train.total_clips is not None  # the quickstart's recipes state clips
+    return recipe.train.total_clips
+
+
+def _flops(recipe: Recipe) -> int:
+    return flops_per_clip(find_data(recipe).model_config)
+
+
+def _probe_rows(
+    recipe: Recipe, pretrained: Path, pretraining: dict[str, Any], metric: str, console: Display
+) -> list[Row]:
+    """A linear classifier on the frozen features of the untrained and of the pretrained SSAST."""
+    device = provenance.pick_device()
+    data = prepare_data(recipe, device)
+    assert data.found.train is not None
+    assert data.found.eval is not None
+    loaders = [
+        make_loader(recipe, data.found, data.front_end, clips, device, training=False)
+        for clips in (data.found.train, data.found.eval)
+    ]
+    rows = []
+    for name, source in (("linear probe, random features", None), ("linear probe, pretrained features", pretrained)):
+        began = time.perf_counter()
+        torch.manual_seed(recipe.seed)
+        model: nn.Module = build_model(data.found.model_config)
+        if source is not None:
+            initialise(model, read(source))
+        model.to(device)
+        train, held_out = (extract_features(model, loader, data.make_inputs, device) for loader in loaders)
+        assert train.targets is not None
+        assert held_out.targets is not None
+        metrics = linear_probe(train.features, train.targets, held_out.features, held_out.targets)
+        seconds = time.perf_counter() - began
+        console.say(f"{name}: {metric} {metrics[metric]:.3f} in {seconds:.0f} s")
+        rows.append(
+            Row(
+                name=name,
+                kind="probe",
+                values=(float(metrics[metric]),),
+                parameters=num_parameters(model),
+                flops_per_clip=0,
+                clips=0,
+                seconds=seconds,
+                clips_per_second=0.0,
+                pretraining_clips=pretraining["clips"] if source is not None else 0,
+                pretraining_seconds=pretraining["seconds"] if source is not None else 0.0,
+            )
+        )
+    return rows
+
+
+def _findings(table: Comparison) -> list[str]:
+    """What this run measured about pretraining, in words, whichever way it went."""
+    values = {row.name: row.mean for row in table.rows}
+    gain = values["SSAST pretrained"] - values["SSAST from scratch"]
+    longer = next(v for name, v in values.items() if "compute added" in name)
+    versus = values["SSAST pretrained"] - longer
+    verb = "helped" if gain > 0 else "did not help"
+    against = "more" if versus > 0 else "no more"
+    return [
+        f"Pretraining {verb} at this scale: {gain:+.3f} against the same fine-tuning from scratch. The same compute "
+        f"spent on training from scratch gives {longer:.3f}: pretraining was worth {against} than that ({versus:+.3f})."
+    ]
