@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 from zoo.errors import CheckpointError, DataError, RecipeError, ShapeError, ZooError
 
 if TYPE_CHECKING:
-    from zoo.audio.front_end import front_end
     from zoo.models.registry import build
     from zoo.nn.aggregator import ClsAggregator, HeadTokensAggregator, PatchMeanAggregator
     from zoo.nn.head import MLPHead
+    from zoo.weights.front_end import front_end
     from zoo.weights.load import load
 
     def models() -> list[str]: ...
@@ -29,7 +29,7 @@ _WHERE = {
     "MLPHead": "zoo.nn.head",
     "PatchMeanAggregator": "zoo.nn.aggregator",
     "build": "zoo.models.registry",
-    "front_end": "zoo.audio.front_end",
+    "front_end": "zoo.weights.front_end",
     "load": "zoo.weights.load",
 }
 

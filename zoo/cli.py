@@ -45,6 +45,7 @@ def _options(
 
 @app.command()
 def quickstart(
+    overrides: Overrides = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="Where runs and pictures go.")] = Path("runs/quickstart"),
     data: Annotated[
         Path | None,
@@ -61,7 +62,7 @@ def quickstart(
     from zoo.use.quickstart import quickstart as run_quickstart
 
     console = Console(quiet=as_json)
-    report = run_quickstart(out, data=data, seed=seed, console=console)
+    report = run_quickstart(out, data=data, seed=seed, console=console, overrides=overrides or [])
     if as_json:
         _print_json(report.as_json())
     else:

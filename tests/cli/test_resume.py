@@ -12,14 +12,20 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from tests.cli.conftest import TINY_PRETRAIN, environment
+from tests.cli.conftest import TINY_TRANSFORMER, environment
 
 NOT_REPEATABLE = ("seconds", "perf/", "data/seconds_waiting")
 
 
 def _arguments(data: Path, out: Path) -> list[str]:
     # A checkpoint about every step, so that a kill at any moment has one behind it.
-    small = [*TINY_PRETRAIN, "train.clips=240", "evaluate.every_clips=40", "log.checkpoint_minutes=0.0001"]
+    small = [
+        *TINY_TRANSFORMER,
+        "log.images=1",
+        "train.clips=240",
+        "evaluate.every_clips=40",
+        "log.checkpoint_minutes=1e-4",
+    ]
     command = [sys.executable, "-m", "zoo", "pretrain", "quickstart/pretrain"]
     return [*command, f"data.train={data}", f"data.eval={data}", *small, "--out", str(out)]
 

@@ -17,8 +17,8 @@ def model() -> Any:
 
 
 def test_size() -> None:
-    assert num_parameters(zoo.build("cnn-baseline", num_classes=0)) == 52_096
-    assert num_parameters(zoo.build("cnn-baseline", num_classes=10)) == 52_096 + 64 * 10 + 10
+    assert num_parameters(zoo.build("cnn-baseline", num_classes=0)) == 13_248
+    assert num_parameters(zoo.build("cnn-baseline", num_classes=10)) == 13_248 + 32 * 32 * 10 + 10
 
 
 def test_is_two_convolutions_a_mean_and_a_linear_map(model: Any) -> None:
@@ -26,10 +26,19 @@ def test_is_two_convolutions_a_mean_and_a_linear_map(model: Any) -> None:
     first, second = model.convolutions
     y = F.max_pool2d(F.relu(F.conv2d(x[:, None], first.weight, first.bias, padding=2)), 2)
     y = F.max_pool2d(F.relu(F.conv2d(y, second.weight, second.bias, padding=2)), 2)
-    assert y.shape == (2, 64, 32, 25)
-    torch.testing.assert_close(model.tokens(x), y.flatten(2).transpose(1, 2))
-    torch.testing.assert_close(model.features(x), y.mean(dim=(2, 3)))
-    torch.testing.assert_close(model(x), F.linear(y.mean(dim=(2, 3)), model.head.weight, model.head.bias))
+    assert y.shape == (2, 32, 32, 25)
+    torch.testing.assert_close(model.tokens(x)[1, 7], y[1, :, :, 7].flatten())
+    mean = y.mean(dim=3).flatten(1)
+    torch.testing.assert_close(model.features(x), mean)
+    torch.testing.assert_close(model(x), F.linear(mean, model.head.weight, model.head.bias))
+
+
+def test_features_tell_high_from_low(model: Any) -> None:
+    """The same pattern in other mel bands gives other features, however long the clip is averaged."""
+    low = torch.zeros(1, 128, 64)
+    low[:, 30] = 1
+    high = low.roll(40, dims=1)
+    assert (model.features(low) - model.features(high)).abs().max() > 0.01
 
 
 @pytest.mark.parametrize("length", range(4, 48))

@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import shutil
+import sys
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -173,6 +174,35 @@ def test_a_failure_at_any_step_leaves_a_whole_checkpoint(
     else:
         pytest.fail("the step never stopped being called")
     assert failures > 0 or name == "mkdir"
+
+
+_watch: list[Callable[[str], None]] = []  # an audit hook cannot be removed: it is emptied instead
+sys.addaudithook(lambda event, _: _watch[0](event) if _watch else None)
+
+
+def test_at_no_moment_is_there_nothing_whole(tmp_path: Path) -> None:
+    """Python announces every file it opens, renames or removes; a kill could come at each of these moments."""
+    save(tmp_path, 1)
+    seen: list[int] = []
+
+    def look(event: str) -> None:
+        if event.partition(".")[0] in ("open", "os", "shutil"):
+            _watch.clear()  # looking opens files, too
+            with warnings.catch_warnings(action="ignore"):
+                found = latest(tmp_path)
+            assert found is not None
+            seen.append(version_of(found))
+            _watch.append(look)
+
+    _watch.append(look)
+    try:
+        save(tmp_path, 2)
+        save(tmp_path, 3)
+    finally:
+        _watch.clear()
+    assert len(seen) > 30
+    assert set(seen) == {1, 2, 3}
+    assert seen == sorted(seen)
 
 
 @pytest.mark.parametrize("after", [False, True])

@@ -12,8 +12,7 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from zoo.audio import front_end as module
-from zoo.audio.front_end import AstFrontEndConfig, FrontEnd, front_end
-from zoo.errors import RecipeError
+from zoo.audio.front_end import AstFrontEndConfig, FrontEnd
 
 MEAN, STD = -4.2677393, 4.5689974
 
@@ -248,11 +247,3 @@ def test_it_adds_nothing_to_a_checkpoint() -> None:
 def test_a_wrong_config_says_so(changes: dict[str, object], text: str) -> None:
     with pytest.raises(ValidationError, match=text):
         AstFrontEndConfig.model_validate(changes)
-
-
-def test_by_name() -> None:
-    ast = front_end("ast")
-    assert (ast.sample_rate, ast.n_mels) == (16_000, 128)
-    assert ast.config == AstFrontEndConfig()
-    with pytest.raises(RecipeError, match="front_end: 'asd' - expected one of ast"):
-        front_end("asd")

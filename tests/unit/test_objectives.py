@@ -102,6 +102,13 @@ def test_padded_rows_never_count_whatever_they_hold(over: Any) -> None:
     )
 
 
+def test_a_padded_target_is_no_answer_for_a_prediction_that_is_faint_everywhere() -> None:
+    output = torch.tensor([[[0.1, 0.0], [5.0, 6.0], [0.0, 0.0]]])
+    target = torch.tensor([[[1.0, 0.0], [0.0, 1.0], [0.0, 0.0]]])
+    for over in ("targets", "predictions"):
+        assert float(info_nce(output, target, torch.tensor([2]), 1.0, over)[1]) == 1.0
+
+
 def test_clips_without_masked_patches_give_zero_not_nan() -> None:
     output = torch.randn(2, 3, 4, requires_grad=True)
     length = torch.zeros(2, dtype=torch.int64)

@@ -422,5 +422,5 @@ def test_differences_are_by_key() -> None:
         ("train.steps", None, 5),
     ]
     cnn = parse(CLASSIFY, "model={kind: cnn}")
-    assert ("model.channels", None, [32, 64]) in recipe_differences(a, cnn)
+    assert ("model.channels", None, [16, 32]) in recipe_differences(a, cnn)
     assert ("model.depth", 1, None) in recipe_differences(a, cnn)

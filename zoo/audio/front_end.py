@@ -15,7 +15,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from zoo.config import Config
-from zoo.errors import RecipeError
 
 _PREEMPHASIS = 0.97
 _LOG_FLOOR = torch.finfo(torch.float32).eps
@@ -189,16 +188,6 @@ def _mean_of_real(waveform: Tensor, num_samples: Tensor) -> Tensor:
     """(B, 1). In float32, and so for a full row the very number that the released code subtracts."""
     is_real = torch.arange(waveform.shape[1], device=waveform.device) < num_samples[:, None]  # (B, S)
     return waveform.where(is_real, 0.0).sum(1, keepdim=True) / num_samples.clamp(min=1)[:, None]
-
-
-def front_end(kind: str) -> FrontEnd:
-    """The front end of a model family by its name, with that family's defaults: `zoo.front_end("ast")`."""
-    if kind not in _KINDS:
-        raise RecipeError(f"front_end: {kind!r} - expected one of {', '.join(_KINDS)} - name one of these")
-    return _KINDS[kind]().build()
-
-
-_KINDS = {"ast": AstFrontEndConfig}
 
 
 def make_window(name: str, win_length: int) -> Float[Tensor, "{win_length}"]:

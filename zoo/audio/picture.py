@@ -42,14 +42,15 @@ def draw_log_mels(
     figure = Figure(figsize=(width, 1.9 * len(arrays) + 0.4), dpi=80, layout="constrained")
     canvas = FigureCanvasAgg(figure)
     frequencies = band_frequencies(front_end)
-    ticks = [int(np.argmin(np.abs(frequencies - f))) for f in (100, 500, 1000, 2000, 4000, 8000) if f < frequencies[-1]]
+    hertz = [f for f in (125, 500, 1000, 2000, 4000) if frequencies[0] < f < frequencies[-1]]
+    ticks = np.interp(hertz, frequencies, np.arange(n_mels))  # between two bands where none is centred on it
     for row, (title, array) in enumerate(arrays.items()):
         axes = figure.add_subplot(len(arrays), 1, row + 1)
         extent = (0.0, array.shape[1] * seconds_per_frame, -0.5, n_mels - 0.5)
         axes.imshow(
             array, origin="lower", aspect="auto", extent=extent, vmin=low, vmax=max(high, low + 1e-3), cmap="magma"
         )
-        axes.set_yticks(ticks, [f"{frequencies[t]:.0f}" for t in ticks], fontsize=7)
+        axes.set_yticks(ticks, [f"{f:,}" for f in hertz], fontsize=7)
         axes.tick_params(axis="x", labelsize=7)
         axes.set_ylabel("Hz", fontsize=8)
         axes.set_title(title, fontsize=9, loc="left")

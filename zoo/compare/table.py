@@ -111,6 +111,14 @@ class Comparison:
             rows.append(["chance", f"{self.chance:.3f}"] + ["–"] * 7)
         return rows
 
+    def shortened(self) -> tuple[list[str], list[list[str]]]:
+        """`header` and `cells` without the columns that a narrow terminal has no room for."""
+        header = self.header()
+        kept = [
+            header.index(title) for title in ("model", self.metric, "parameters", "clips seen", "clips/s", "seconds")
+        ]
+        return [header[i] for i in kept], [[cells[i] for i in kept] for cells in self.cells()]
+
     def as_markdown(self) -> str:
         """The same table for a document."""
         header = self.header()
@@ -194,7 +202,7 @@ def compare_summaries(groups: dict[str, list[dict[str, Any]]], metric: str | Non
             remarks.append(f"These runs differ in {words}: {parts}.")
     if all(len(summaries) == 1 for summaries in groups.values()):
         remarks.append(
-            "One run each: differences within a few points may be noise. Use --seeds 3 or more to see the spread."
+            "One run each: differences within a few points may be noise. zoo compare --seeds 3 shows the spread."
         )
     rows = [row_from_summaries(name, summaries, metric) for name, summaries in groups.items()]
     first = flat[0][1]

@@ -21,7 +21,7 @@ def build_on_meta(config: ModelConfig, *, pretraining: bool = False) -> nn.Modul
 
 
 def num_tokens(config: ModelConfig, num_frames: int | None = None) -> int:
-    """Length of the sequence in evaluation, prefix tokens included; cells of the map for the CNN.
+    """Length of the sequence in evaluation, prefix tokens included; columns of the map for the CNN.
 
     num_frames: length of the clip; None means the config's `n_frames`. Raises ShapeError when it does not fit.
     """

@@ -45,8 +45,7 @@ def check_folder(recipe: Recipe, out: Path, resume: bool) -> Path | None:
             f"{out}: the recipe has changed since this run began ({'; '.join(changed[:6])}) - expected the same - "
             "put it back, or start a new run with --out"
         )
-    checkpoints = out / "checkpoints"
-    return latest(checkpoints) if checkpoints.is_dir() and any(checkpoints.iterdir()) else None
+    return latest(out / "checkpoints")
 
 
 def write_recipe(recipe: Recipe, out: Path) -> None:

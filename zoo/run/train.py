@@ -79,7 +79,8 @@ def train(
     optimiser = recipe.optim.build(model)
     objective = recipe.objective.build(recipe.data.task)
     write_recipe(recipe, out)
-    resume_at_clips = None if state is None else state["progress"]["clips"]
+    # A run that was killed before its first checkpoint begins again, and its first lines must go.
+    resume_at_clips = state["progress"]["clips"] if state is not None else 0 if resume else None
     with contextlib.closing(data), Logbook(out, resume_at_clips) as logbook:
         logbook.text("recipe", "    " + dump_recipe(recipe).replace("\n", "\n    "))
         bad_audio = BadAudioLog(out / "bad_audio.jsonl", recipe.data.max_bad_share, data.found.num_train)

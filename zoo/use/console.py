@@ -1,5 +1,6 @@
 """What the command line prints: tables, progress bars and summaries. No other file prints."""
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,6 +15,8 @@ from zoo.compare.table import Comparison
 from zoo.train.plan import Report
 
 _PLAIN_EVERY_SECONDS = 15.0
+_WIDE = 125
+_FILE_WIDTH = 200
 
 
 class Console:
@@ -21,11 +24,14 @@ class Console:
 
     def __init__(self, quiet: bool = False) -> None:
         self.quiet = quiet
-        self.out = rich.console.Console(stderr=quiet, highlight=False, soft_wrap=not sys.stdout.isatty())
+        stream = sys.stderr if quiet else sys.stdout
+        # Into a file or a pipe, lines are as long as they are.
+        width = None if stream.isatty() or "COLUMNS" in os.environ else _FILE_WIDTH
+        self.out = rich.console.Console(stderr=quiet, highlight=False, width=width)
 
     def say(self, text: str) -> None:
         """One line."""
-        self.out.print(text, markup=False)
+        self.out.print(text, markup=False, soft_wrap=True)
 
     @contextmanager
     def training(self, title: str) -> Iterator[Callable[[Report], None]]:
@@ -65,7 +71,9 @@ class Console:
 
     def presets(self, rows: list[dict[str, Any]]) -> None:
         """The table of `zoo models`."""
-        table = Table("preset", "family", "parameters", "tokens", "GFLOP/clip", "input")
+        table = Table()
+        for index, title in enumerate(("preset", "family", "parameters", "tokens", "GFLOP/clip", "input")):
+            table.add_column(title, justify="left" if index < 2 else "right", no_wrap=True)
         for row in rows:
             table.add_row(
                 row["name"],
@@ -96,9 +104,11 @@ class Console:
     def comparison(self, report: Comparison) -> None:
         """The table of contenders, the remarks, and where to look next."""
         table = Table(title=f"{report.metric} on {report.num_eval_clips:,} held-out clips", title_justify="left")
-        for index, title in enumerate(report.header()):
-            table.add_column(title, justify="left" if index == 0 else "right", no_wrap=index < 2)
-        for cells in report.cells():
+        is_wide = self.out.width >= _WIDE
+        header, rows = (report.header(), report.cells()) if is_wide else report.shortened()
+        for index, title in enumerate(header):
+            table.add_column(title, justify="left" if index == 0 else "right", no_wrap=True)
+        for cells in rows:
             table.add_row(*cells)
         self.out.print(table)
         for remark in report.remarks:

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from zoo import provenance
-from zoo.audio.front_end import FrontEndConfig
 from zoo.data.batch import InputMaker
 from zoo.data.dataset import ClipDataset
 from zoo.data.labels import LabelTable
@@ -18,15 +17,8 @@ from zoo.evaluate.chance import chance_levels
 from zoo.evaluate.evaluation import predict_all
 from zoo.evaluate.metrics import classification_metrics
 from zoo.models.registry import build_model
-from zoo.weights.load import Loaded, initialise, read
-
-
-def carried_front_end(loaded: Loaded) -> FrontEndConfig:
-    """The front end that a checkpoint was trained behind. Raises CheckpointError when it carries none."""
-    config = loaded.config.get("front_end")
-    if not config:
-        raise CheckpointError(f"{loaded.folder / 'config.json'}: no front_end - expected the one it was trained behind")
-    return FrontEndConfig.model_validate(config)
+from zoo.weights.front_end import carried_front_end
+from zoo.weights.load import initialise, read
 
 
 def evaluate_checkpoint(

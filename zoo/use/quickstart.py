@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
@@ -37,7 +37,9 @@ class Display(Protocol):
         """A progress bar."""
 
 
-def quickstart(out: Path, *, data: Path | None, seed: int, console: Display) -> Comparison:
+def quickstart(
+    out: Path, *, data: Path | None, seed: int, console: Display, overrides: Sequence[str] = ()
+) -> Comparison:
     """Pretrains SSAST without labels; fine-tunes it, and at the same budget SSAST from scratch, AST, PaSST and a CNN.
 
     The table also has SSAST from scratch with the compute of pretraining added to its budget, and linear probes on
@@ -46,24 +48,29 @@ def quickstart(out: Path, *, data: Path | None, seed: int, console: Display) -> 
 
     Args:
         data: a folder of classes or a manifest; None renders the built-in notes.
+        overrides: KEY=VALUE for all the recipes, such as `train.device=cpu`.
     """
     began = time.perf_counter()
     found = built_in_notes(out / "data", console.say) if data is None else own_data(data, out / "data")
     console.say(found.remark)
-    shared = _shared_overrides(found, seed)
+    shared = [*_shared_overrides(found, seed), *overrides]
     pretrain = read_recipe(find_recipe("quickstart/pretrain"), shared)
     pretrained = out / "pretrain"
     pretraining = run_once(pretrain, pretrained, "pretrain", console.training)
 
     ssast = "quickstart/ssast"
-    scratch = _finetuning(ssast, [*shared, "name=SSAST from scratch"])
+    scratch = _finetuning(ssast, [*shared, "name=SSAST scratch"])
     extra = round(pretraining["clips"] * pretraining["flops_per_clip"] / _flops(scratch))
     plans = {
         "ssast-pretrained": _finetuning(ssast, [*shared, "name=SSAST pretrained", f"init.from={pretrained}"]),
         "ssast-scratch": scratch,
         "ssast-scratch-longer": _finetuning(
             ssast,
-            [*shared, "name=SSAST from scratch, pretraining's compute added", f"train.clips={_clips(scratch) + extra}"],
+            [
+                *(one for one in shared if not one.startswith("train.clips=")),
+                "name=SSAST scratch, equal compute",
+                f"train.clips={_clips(scratch) + extra}",
+            ],
         ),
         "ast": _finetuning("quickstart/ast", [*shared, "name=AST"]),
         "passt": _finetuning("quickstart/passt", [*shared, "name=PaSST"]),
@@ -78,7 +85,7 @@ def quickstart(out: Path, *, data: Path | None, seed: int, console: Display) -> 
     report = replace(
         table,
         rows=tuple(sorted((*table.rows, *probes), key=lambda row: -row.mean)),
-        remarks=(found.remark, *_findings(table), *table.remarks),
+        remarks=(found.remark, *_findings(table, probes), *table.remarks),
         look=(
             f"took {seconds:.0f} s on {provenance.device_name(provenance.pick_device())}",
             f"tables: {out / 'comparison.md'} and comparison.json; a run folder for every row in {out}",
@@ -128,7 +135,7 @@ def _probe_rows(
         for clips in (data.found.train, data.found.eval)
     ]
     rows = []
-    for name, source in (("linear probe, random features", None), ("linear probe, pretrained features", pretrained)):
+    for name, source in (("probe on random features", None), ("probe on pretrained features", pretrained)):
         began = time.perf_counter()
         torch.manual_seed(recipe.seed)
         model: nn.Module = build_model(data.found.model_config)
@@ -147,7 +154,7 @@ def _probe_rows(
                 kind="probe",
                 values=(float(metrics[metric]),),
                 parameters=num_parameters(model),
-                flops_per_clip=0,
+                flops_per_clip=flops_per_clip(data.found.model_config),
                 clips=0,
                 seconds=seconds,
                 clips_per_second=0.0,
@@ -158,15 +165,18 @@ def _probe_rows(
     return rows
 
 
-def _findings(table: Comparison) -> list[str]:
+def _findings(table: Comparison, probes: list[Row]) -> list[str]:
     """What this run measured about pretraining, in words, whichever way it went."""
     values = {row.name: row.mean for row in table.rows}
-    gain = values["SSAST pretrained"] - values["SSAST from scratch"]
-    longer = next(v for name, v in values.items() if "compute added" in name)
+    gain = values["SSAST pretrained"] - values["SSAST scratch"]
+    longer = next(v for name, v in values.items() if "equal compute" in name)
     versus = values["SSAST pretrained"] - longer
     verb = "helped" if gain > 0 else "did not help"
     against = "more" if versus > 0 else "no more"
+    random, pretrained = (row.mean for row in probes)
     return [
-        f"Pretraining {verb} at this scale: {gain:+.3f} against the same fine-tuning from scratch. The same compute "
-        f"spent on training from scratch gives {longer:.3f}: pretraining was worth {against} than that ({versus:+.3f})."
+        f"Pretraining {verb} at this scale: {gain:+.3f} against the same fine-tuning from scratch. Its compute spent "
+        f"on training from scratch gives {longer:.3f}: pretraining was worth {against} than that ({versus:+.3f}).",
+        f"A linear probe gets {pretrained:.3f} on frozen pretrained features and {random:.3f} on those of an untrained "
+        f"model ({pretrained - random:+.3f}).",
     ]

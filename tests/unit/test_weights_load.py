@@ -1,0 +1,135 @@
+"""Loading weights: what is copied, what starts afresh, and what is refused by name."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import zoo
+from zoo.audio.front_end import AstFrontEndConfig
+from zoo.errors import CheckpointError
+from zoo.models.registry import build_model, preset_config
+from zoo.train.checkpoint import save_checkpoint
+from zoo.weights.load import find_checkpoint, initialise, load, read
+
+SMALL: dict[str, Any] = {"embed_dim": 24, "depth": 1, "num_heads": 3, "n_frames": 64, "num_classes": 4, "num_masked": 9}
+
+
+def save(folder: Path, pretraining: bool = False, **overrides: Any) -> Any:
+    config = preset_config("ssast-patch-tiny", **{**SMALL, **overrides})
+    model = build_model(config, pretraining=pretraining)
+    described = {"model": config.model_dump(mode="json"), "pretraining": pretraining}
+    save_checkpoint(folder, model.state_dict(), described)
+    return model.eval()
+
+
+def test_a_model_comes_back_as_it_was(tmp_path: Path) -> None:
+    model, x = save(tmp_path / "c"), torch.randn(2, 128, 64)
+    assert torch.equal(load(tmp_path / "c")(x), model(x))
+
+
+def test_a_run_folder_means_its_best_else_its_last(tmp_path: Path) -> None:
+    save(tmp_path / "run/checkpoints/last")
+    assert find_checkpoint(tmp_path / "run").name == "last"
+    save(tmp_path / "run/checkpoints/best")
+    assert find_checkpoint(tmp_path / "run").name == "best"
+
+
+def test_other_classes_keep_the_backbone(tmp_path: Path) -> None:
+    model, x = save(tmp_path / "c"), torch.randn(2, 128, 64)
+    other: Any = load(tmp_path / "c", num_classes=7)
+    assert torch.equal(other.features(x), model.features(x))
+    assert other(x).shape == (2, 7)
+    assert load(tmp_path / "c", num_classes=0)(x).shape == (2, 24)
+
+
+def test_head_and_aggregator_are_replaced_or_removed(tmp_path: Path) -> None:
+    model, x = save(tmp_path / "c"), torch.randn(2, 128, 64)
+    assert torch.equal(load(tmp_path / "c", head=None)(x), model.features(x))
+    assert torch.equal(load(tmp_path / "c", head=None, aggregator=None)(x), model.tokens(x))
+    assert load(tmp_path / "c", head=zoo.MLPHead(24, 3))(x).shape == (2, 3)
+
+
+def test_shorter_input_keeps_the_first_columns(tmp_path: Path) -> None:
+    model, x = save(tmp_path / "c"), torch.randn(2, 128, 32)
+    assert torch.equal(load(tmp_path / "c", n_frames=32)(x), model(x))
+
+
+def test_pretraining_comes_back_whole_or_as_a_backbone(tmp_path: Path) -> None:
+    model, x = save(tmp_path / "p", pretraining=True), torch.randn(2, 128, 64)
+    keys = torch.tensor([1, 2])
+    assert torch.equal(load(tmp_path / "p")(x, keys=keys).reconstruct.output, model(x, keys=keys).reconstruct.output)
+    tuned: Any = load(tmp_path / "p", num_classes=5)
+    assert torch.equal(tuned.tokens(x), model.backbone.tokens(x))
+    assert tuned(x).shape == (2, 5)
+    assert load(tmp_path / "p", pretraining=False)(x).shape == (2, 24)
+
+
+def test_report_names_what_was_loaded_and_what_is_fresh(tmp_path: Path) -> None:
+    save(tmp_path / "p", pretraining=True)
+    model = build_model(preset_config("ssast-patch-tiny", **SMALL))
+    report = initialise(model, read(tmp_path / "p"))
+    assert set(report.fresh) == {"head.norm.weight", "head.norm.bias", "head.linear.weight", "head.linear.bias"}
+    assert "mask_token" in report.unused
+    assert set(report.loaded) | set(report.fresh) == set(model.state_dict())
+
+
+def test_pretraining_starts_from_a_finetuned_backbone(tmp_path: Path) -> None:
+    tuned = save(tmp_path / "c")
+    model: Any = build_model(preset_config("ssast-patch-tiny", **SMALL), pretraining=True)
+    report = initialise(model, read(tmp_path / "c"))
+    assert torch.equal(model.backbone.embedding.position.table, tuned.embedding.position.table)
+    assert "mask_token" in report.fresh
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        ({"depth": 2}, "encoder.blocks.1"),
+        ({"embed_dim": 48}, r"\(48,"),
+        ({"n_frames": 128}, r"position.table is \(8, 4, 24\), the model's is \(8, 8, 24\)"),
+    ],
+)
+def test_weights_that_do_not_fit_are_named(tmp_path: Path, overrides: dict[str, Any], words: str) -> None:
+    save(tmp_path / "c")
+    model = build_model(preset_config("ssast-patch-tiny", **{**SMALL, **overrides}))
+    with pytest.raises(CheckpointError, match=words):
+        initialise(model, read(tmp_path / "c"))
+
+
+def test_a_deeper_checkpoint_is_refused(tmp_path: Path) -> None:
+    save(tmp_path / "c", depth=2)
+    with pytest.raises(CheckpointError, match=r"encoder\.blocks\.1\S* has no place"):
+        initialise(build_model(preset_config("ssast-patch-tiny", **SMALL)), read(tmp_path / "c"))
+
+
+def test_what_is_not_a_checkpoint(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="no such folder"):
+        load(tmp_path / "nothing")
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(CheckpointError, match="a file"):
+        load(tmp_path / "file")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(CheckpointError, match="nothing in it"):
+        load(tmp_path / "folder")
+    save(tmp_path / "c")
+    with pytest.raises(CheckpointError, match="without pretraining heads"):
+        load(tmp_path / "c", pretraining=True)
+    (tmp_path / "c/config.json").write_text('{"model": {"kind": "ast", "depth": "many"}}')
+    with pytest.raises(CheckpointError, match="does not describe a model"):
+        load(tmp_path / "c")
+
+
+def test_the_front_end_comes_with_the_checkpoint(tmp_path: Path) -> None:
+    config = preset_config("ssast-patch-tiny", **SMALL)
+    carried = AstFrontEndConfig(window="povey", normalise="clip")
+    described = {"model": config.model_dump(mode="json"), "front_end": carried.model_dump(mode="json")}
+    save_checkpoint(tmp_path / "c", build_model(config).state_dict(), described)
+    assert zoo.front_end(tmp_path / "c").config == carried
+    assert zoo.front_end("ast").config == AstFrontEndConfig()
+    with pytest.raises(CheckpointError, match="'asd' is neither a family nor a folder - expected one of ast"):
+        zoo.front_end("asd")
+    save(tmp_path / "bare")
+    with pytest.raises(CheckpointError, match="no front_end"):
+        zoo.front_end(tmp_path / "bare")
