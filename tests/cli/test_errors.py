@@ -82,8 +82,9 @@ def test_another_front_end_is_refused(zoo: Zoo, tone_folder: Callable[..., Path]
 def test_weights_that_do_not_fit_are_named(zoo: Zoo, tone_folder: Callable[..., Path]) -> None:
     data = tone_folder()
     zoo("pretrain", "quickstart/pretrain", f"data.train={data}", *TINY_PRETRAIN, "--out", "pre")
-    arguments = ["finetune", "quickstart/ssast", f"data.train={data}", *TINY_FINETUNE, "init.from=pre"]
-    text = _stderr(zoo(*arguments, "model.depth=2", "--out", "fine", code=2))
+    arguments = ["finetune", "quickstart/ssast", f"data.train={data}", *TINY, "train.clips=16", "init.from=pre"]
+    wrong = ["model.embed_dim=16", "model.num_heads=2", "model.depth=2"]
+    text = _stderr(zoo(*arguments, *wrong, "--out", "fine", code=2))
     assert "encoder.blocks.1" in text
 
 

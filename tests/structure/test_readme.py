@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from typer.main import get_command
+
 from zoo.cli import app
 from zoo.recipe import find_recipe
 
@@ -35,7 +36,14 @@ def test_the_gate_runs_the_readmes_tests() -> None:
 
 
 def test_readme_names_commands() -> None:
-    assert {command[1] for command in COMMANDS} >= {"quickstart", "check", "pretrain", "finetune", "evaluate", "compare"}
+    assert {command[1] for command in COMMANDS} >= {
+        "quickstart",
+        "check",
+        "pretrain",
+        "finetune",
+        "evaluate",
+        "compare",
+    }
 
 
 @pytest.mark.parametrize("words", COMMANDS, ids=lambda words: " ".join(words[:3]))

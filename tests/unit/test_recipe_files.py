@@ -21,7 +21,7 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("name: x\n")
     elsewhere.mkdir()
-    monkeypatch.setattr(recipe_files, "__file__", str(package / "recipe_files.py"))
+    monkeypatch.setattr(recipe_files, "__file__", str(package / "recipe" / "files.py"))
     monkeypatch.chdir(elsewhere)
     return package / "recipes"
 
