@@ -122,3 +122,14 @@ def test_the_silent_logbook_is_a_book(tmp_path: Path) -> None:
     silent.text("a", "b")
     silent.close()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_hparams_are_in_the_runs_own_file(tmp_path: Path) -> None:
+    """`SummaryWriter.add_hparams` opens a run of its own in a folder beside, which clutters every chart."""
+    with Logbook(tmp_path / "run") as book:
+        log(book, 8, **{"eval/accuracy": 0.5})
+        book.hparams({"model": "ast", "lr": 1e-3, "seed": 0}, {"eval/accuracy": 0.5})
+    assert [path for path in (tmp_path / "run").iterdir() if path.is_dir()] == []
+    assert len(list((tmp_path / "run").glob("events.*"))) == 1
+    plugins = events(tmp_path / "run").summary_metadata
+    assert any(data.plugin_data.plugin_name == "hparams" for data in plugins.values())

@@ -1,5 +1,6 @@
 """Metrics against slow, obvious formulas: sorting, counting pairs, counting hits."""
 
+import json
 import math
 from typing import Any
 
@@ -8,7 +9,7 @@ import torch
 from torch import Tensor
 
 from zoo.errors import DataError, ShapeError, ZooError
-from zoo.evaluate.metrics import classification_metrics
+from zoo.evaluate.metrics import classification_metrics, finite_or_none
 
 
 def slow_average_precision(scores: list[float], positive: list[bool]) -> float:
@@ -178,3 +179,13 @@ def test_targets_of_the_wrong_kind() -> None:
         classification_metrics(scores, torch.tensor([[1.0, 1], [0, 1], [0, 0]]), "single-label")
     with pytest.raises(DataError, match=r"1 clips \(row 1\) - expected 0 or 1 for every class"):
         classification_metrics(scores, torch.tensor([[1.0, 1], [0, 0.5], [0, 0]]), "multi-label")
+
+
+def test_undefined_metrics_are_null_in_json() -> None:
+    """One class only: the area under the curve has no negatives to rank against."""
+    metrics = classification_metrics(torch.randn(3, 2), torch.tensor([[1.0, 0.0]] * 3), "single-label")
+    assert math.isnan(metrics["auc"])
+    readable = finite_or_none(metrics)
+    assert readable["auc"] is None
+    assert readable["mAP"] == metrics["mAP"]
+    json.dumps(readable, allow_nan=False)

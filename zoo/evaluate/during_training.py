@@ -1,47 +1,48 @@
 """What the training loop calls to measure a model: metrics to return, pictures to log."""
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import nn
 
 from zoo.audio.front_end import FrontEndConfig
-from zoo.data.batch import BadAudio
+from zoo.audio.picture import draw_log_mels
+from zoo.data.batch import BadAudio, Inputs
 from zoo.data.labels import LabelTable
 from zoo.data.loader import Loader
 from zoo.evaluate.chance import chance_levels
-from zoo.evaluate.evaluation import MakeInputs, Objective, Precision, evaluate_objective, predict_all
+from zoo.evaluate.evaluation import MakeInputs, Objective, Precision, Scores, evaluate_objective, predict_all
 from zoo.evaluate.metrics import classification_metrics
-from zoo.evaluate.pictures import Picture, confusion_picture, pretraining_pictures
+from zoo.evaluate.pictures import Picture, confusion_picture, pretraining_pictures, real_part
 
 LogImage = Callable[[str, Any, int], None]
 """(tag, image (3, H, W), clips seen)"""
 NoteBad = Callable[[Iterable[BadAudio]], object]
 
 
-class ClassifierEvaluation:
-    """Metrics of a classifier on held-out clips, and its confusion matrix."""
+@dataclass(frozen=True)
+class Setting:
+    """What every evaluation during training works with."""
 
-    def __init__(
-        self,
-        model: nn.Module,
-        loader: Loader,
-        make_inputs: MakeInputs,
-        labels: LabelTable,
-        device: torch.device,
-        precision: Precision,
-        log_image: LogImage,
-        note_bad: NoteBad,
-    ) -> None:
-        self.model = model
-        self.loader = loader
-        self.make_inputs = make_inputs
+    model: Any
+    loader: Loader
+    make_inputs: MakeInputs
+    front_end: FrontEndConfig
+    device: torch.device
+    precision: Precision
+    log_image: LogImage
+    note_bad: NoteBad
+    num_images: int
+    """Clips drawn at every evaluation."""
+
+
+class ClassifierEvaluation:
+    """Metrics of a classifier on held-out clips, its confusion matrix, and the first few clips with its answers."""
+
+    def __init__(self, setting: Setting, labels: LabelTable) -> None:
+        self.setting = setting
         self.labels = labels
-        self.device = device
-        self.precision = precision
-        self.log_image = log_image
-        self.note_bad = note_bad
         self.results: dict[str, float] | None = None
         """Of the latest call."""
         self.chance: dict[str, float] = {}
@@ -49,44 +50,41 @@ class ClassifierEvaluation:
 
     def __call__(self, clips: int) -> dict[str, float]:
         """`eval/*` after so many training clips."""
-        found = predict_all(self.model, self.loader, self.make_inputs, self.device, self.precision)
+        on = self.setting
+        found = predict_all(on.model, on.loader, on.make_inputs, on.device, on.precision)
         assert found.targets is not None
-        self.note_bad(found.bad)
+        on.note_bad(found.bad)
         self.num_clips = len(found.names)
         self.chance = chance_levels(found.targets, self.labels.task)
         metrics = classification_metrics(found.scores, found.targets, self.labels.task, found.names)
         if self.labels.task == "single-label":
             picture = confusion_picture(found.scores, found.targets, self.labels.names)
-            self.log_image("eval/confusion", as_image(picture), clips)
+            on.log_image("eval/confusion", as_image(picture), clips)
+        self._draw(found, clips)
         self.results = {f"eval/{name}": float(value) for name, value in metrics.items()}
         return self.results
+
+    def _draw(self, found: Scores, clips: int) -> None:
+        """The log-mels of the first clips, titled with what they are and what the model says."""
+        on = self.setting
+        inputs = _first_inputs(on) if on.num_images else None
+        if inputs is None or found.targets is None:
+            return
+        pictures = []
+        for i, name in enumerate(inputs.names[: on.num_images]):
+            true = [self.labels.names[c] for c in found.targets[i].nonzero().flatten().tolist()]
+            said = self.labels.names[int(found.scores[i].argmax())]
+            log_mel = real_part(inputs, i)
+            pictures.append(draw_log_mels({f"{name}: {', '.join(true)}, model: {said}": log_mel}, on.front_end))
+        _log_all(on.log_image, {"log_mel/input": pictures}, clips)
 
 
 class PretextEvaluation:
     """The pretext loss on held-out clips with the same masks every time, and pictures of the first few."""
 
-    def __init__(
-        self,
-        model: nn.Module,
-        objective: Objective,
-        loader: Loader,
-        make_inputs: MakeInputs,
-        front_end: FrontEndConfig,
-        device: torch.device,
-        precision: Precision,
-        log_image: LogImage,
-        num_images: int,
-        rescale: bool,
-    ) -> None:
-        self.model = model
+    def __init__(self, setting: Setting, objective: Objective, rescale: bool) -> None:
+        self.setting = setting
         self.objective = objective
-        self.loader = loader
-        self.make_inputs = make_inputs
-        self.front_end = front_end
-        self.device = device
-        self.precision = precision
-        self.log_image = log_image
-        self.num_images = num_images
         self.rescale = rescale
         self.results: dict[str, float] | None = None
         """Of the latest call."""
@@ -95,28 +93,36 @@ class PretextEvaluation:
 
     def __call__(self, clips: int) -> dict[str, float]:
         """`eval/*` after so many training clips."""
-        scalars = evaluate_objective(
-            self.model, self.objective, self.loader, self.make_inputs, self.device, self.precision
-        )
-        self.num_clips = self.loader.num_clips
-        self.chance = {"pretext_accuracy": scalars["pretext/chance"]}
+        on = self.setting
+        means = evaluate_objective(on.model, self.objective, on.loader, on.make_inputs, on.device, on.precision)
+        on.note_bad(means.bad)
+        self.num_clips = means.num_clips
+        self.chance = {"pretext_accuracy": means.scalars["pretext/chance"]}
         self._draw(clips)
         names = {"loss/total": "eval/loss"}
-        self.results = {names.get(tag, "eval/" + tag.replace("/", "_")): value for tag, value in scalars.items()}
+        self.results = {names.get(tag, "eval/" + tag.replace("/", "_")): value for tag, value in means.scalars.items()}
         return self.results
 
     def _draw(self, clips: int) -> None:
-        if not self.num_images:
-            return
-        batch = next((batch for batch in self.loader.epoch(0) if len(batch)), None)
-        if batch is None:
-            return
-        inputs = self.make_inputs(batch.to(self.device), 0, False)
-        self.model.eval()
-        pictures = pretraining_pictures(self.model, inputs, self.front_end, self.num_images, self.rescale)
-        for tag, several in pictures.items():
-            for i, picture in enumerate(several):
-                self.log_image(tag if i == 0 else f"{tag}-{i + 1}", as_image(picture), clips)
+        on = self.setting
+        inputs = _first_inputs(on) if on.num_images else None
+        if inputs is not None:
+            on.model.eval()
+            pictures = pretraining_pictures(on.model, inputs, on.front_end, on.num_images, self.rescale)
+            _log_all(on.log_image, pictures, clips)
+
+
+def _first_inputs(on: Setting) -> Inputs | None:
+    """The inputs of the first batch that has a usable clip."""
+    batch = next((batch for batch in on.loader.epoch(0) if len(batch)), None)
+    return None if batch is None else on.make_inputs(batch.to(on.device), 0, False)
+
+
+def _log_all(log_image: LogImage, pictures: dict[str, list[Picture]], clips: int) -> None:
+    """Under `tag`, `tag-2`, `tag-3`, …"""
+    for tag, several in pictures.items():
+        for i, picture in enumerate(several):
+            log_image(tag if i == 0 else f"{tag}-{i + 1}", as_image(picture), clips)
 
 
 def as_image(picture: Picture) -> Any:

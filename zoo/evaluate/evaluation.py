@@ -70,6 +70,15 @@ def extract_features(
     return Features(*_collect(model, features, loader, make_inputs, device, precision))
 
 
+@dataclass(frozen=True)
+class Means:
+    """An objective's loss (`loss/total`) and scalars, over all usable clips."""
+
+    scalars: dict[str, float]
+    num_clips: int
+    bad: tuple[BadAudio, ...]
+
+
 def evaluate_objective(
     model: nn.Module,
     objective: Objective,
@@ -77,24 +86,26 @@ def evaluate_objective(
     make_inputs: MakeInputs,
     device: torch.device | str,
     precision: Precision = "fp32",
-) -> dict[str, float]:
-    """The loss (`loss/total`) and the scalars of an objective: means over batches, each weighted by its clips.
+) -> Means:
+    """The loss and the scalars of an objective: means over batches, each weighted by its clips.
 
     A masked-patch loss is measured on the same masks every time, since evaluation always uses the same keys.
     Raises DataError when no clip can be used.
     """
     sums: dict[str, Tensor] = {}
+    bad: list[BadAudio] = []
     count = 0
     with _evaluating(model, device, precision):
         for batch in loader.epoch(0):
+            bad += batch.bad
             if len(batch):
                 loss, scalars = objective(model, make_inputs(batch.to(device), 0, False))
                 for tag, value in {"loss/total": loss, **scalars}.items():
                     sums[tag] = sums.get(tag, torch.zeros((), device=value.device)) + value.float() * len(batch)
                 count += len(batch)
     if not count:
-        raise _no_clip(())
-    return {tag: float(total.item()) / count for tag, total in sums.items()}
+        raise _no_clip(bad)
+    return Means({tag: float(total.item()) / count for tag, total in sums.items()}, count, tuple(bad))
 
 
 def _collect(

@@ -3,7 +3,8 @@
 A class that has no clip in the set cannot be measured: it is left out of every mean and counted, never scored 0.
 """
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -64,6 +65,11 @@ def classification_metrics(
     metrics["f1"] = _mean(list(f1_scores(is_predicted, is_positive)[has_positives]))
     metrics["classes_without_positives"] = int((~has_positives).sum())
     return metrics
+
+
+def finite_or_none(metrics: Mapping[str, float | int]) -> dict[str, float | int | None]:
+    """For JSON, which has no NaN: a metric that no class defines is null."""
+    return {name: value if math.isfinite(value) else None for name, value in metrics.items()}
 
 
 def f1_scores(

@@ -32,15 +32,21 @@ def pretraining_pictures(
     num_frames = None if inputs.num_frames is None else inputs.num_frames[few]
     details: Any = model.details(inputs.log_mel[few], num_frames, inputs.keys[few], rescale=rescale)
     for i, name in enumerate(inputs.names[few]):
-        width = details.masked.shape[2] if num_frames is None else min(int(num_frames[i]), details.masked.shape[2])
+        reference = real_part(inputs, i)
+        width = min(reference.shape[1], details.masked.shape[2])  # whole patches only
         for tag, log_mel in (
             ("log_mel/input", inputs.log_mel[i]),
             ("log_mel/masked", details.masked[i]),
             ("log_mel/reconstructed", details.reconstructed[i]),
         ):
-            reference = inputs.log_mel[i, : log_mel.shape[0], :width]
             pictures[tag].append(draw_log_mels({name: log_mel[:, :width]}, front_end, limits_of=reference))
     return pictures
+
+
+def real_part(inputs: Inputs, clip: int) -> Float[Tensor, "mel frame"]:
+    """The log-mel of one clip without its padding."""
+    log_mel = inputs.log_mel[clip]
+    return log_mel if inputs.num_frames is None else log_mel[:, : int(inputs.num_frames[clip])]
 
 
 def confusion_picture(

@@ -11,6 +11,7 @@ from torch import nn
 from zoo import provenance
 from zoo.data.bad_audio import BadAudioLog
 from zoo.evaluate.during_training import ClassifierEvaluation, PretextEvaluation
+from zoo.evaluate.metrics import finite_or_none
 from zoo.models.cost import flops_per_clip, num_parameters
 from zoo.recipe import Recipe
 from zoo.run.data import RunData, clips_per_epoch
@@ -68,11 +69,26 @@ def final_metrics(
     results = evaluation.results or evaluation(progress.clips)
     return {
         "metric": recipe.metric,
-        "metrics": {name.removeprefix("eval/"): value for name, value in results.items()},
+        "metrics": finite_or_none({name.removeprefix("eval/"): value for name, value in results.items()}),
         "chance": evaluation.chance,
         "num_eval_clips": evaluation.num_clips,
         "evaluation": "last weights; first seconds of each clip, up to the model's length",
         "best": progress.best,
+    }
+
+
+def choices(recipe: Recipe, summary: dict[str, Any]) -> dict[str, str | int | float]:
+    """The columns by which runs are told apart in TensorBoard's HParams."""
+    started_from = summary["init"]
+    return {
+        "name": recipe.name,
+        "model": summary["kind"],
+        "parameters": summary["parameters"],
+        "init": started_from["name"] or "checkpoint" if started_from else "nothing",
+        "clips": summary["clips"],
+        "batch_size": recipe.train.batch_size,
+        "lr": recipe.optim.lr,
+        "seed": recipe.seed,
     }
 
 

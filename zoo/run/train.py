@@ -11,12 +11,12 @@ from torch import nn
 from zoo import provenance
 from zoo.data.bad_audio import BadAudioLog
 from zoo.errors import RecipeError
-from zoo.evaluate.during_training import ClassifierEvaluation, PretextEvaluation
+from zoo.evaluate.during_training import ClassifierEvaluation, PretextEvaluation, Setting
 from zoo.models.registry import build_model
 from zoo.recipe import Recipe, dump_recipe
 from zoo.run.data import RunData, clips_per_epoch, plan_clips, prepare_data
 from zoo.run.folder import check_folder, checkpoint_config, start_from, write_recipe
-from zoo.run.summary import describe_run, final_metrics, write_json
+from zoo.run.summary import choices, describe_run, final_metrics, write_json
 from zoo.train.checkpoint import Checkpoints, load_checkpoint, load_trainer
 from zoo.train.logbook import Logbook
 from zoo.train.loop import fit
@@ -102,8 +102,9 @@ def train(
             on_progress=on_progress,
             resume=state,
         )
-        metrics = final_metrics(recipe, evaluation, progress)
-    summary = describe_run(recipe, command, data, model, progress, device, bad_audio, started_from) | metrics
+        summary = describe_run(recipe, command, data, model, progress, device, bad_audio, started_from)
+        summary |= final_metrics(recipe, evaluation, progress)
+        logbook.hparams(choices(recipe, summary), (evaluation.results if evaluation else None) or {})
     write_json(out / "summary.json", summary)
     return summary
 
@@ -133,27 +134,17 @@ def _evaluation(
 ) -> ClassifierEvaluation | PretextEvaluation | None:
     if data.eval_loader is None:
         return None
-    if data.found.labels is not None:
-        return ClassifierEvaluation(
-            model,
-            data.eval_loader,
-            data.make_inputs,
-            data.found.labels,
-            device,
-            precision,
-            logbook.image,
-            bad_audio.add,
-        )
-    rescale = bool(getattr(recipe.objective, "normalise_targets", False))
-    return PretextEvaluation(
-        model,
-        objective,
-        data.eval_loader,
-        data.make_inputs,
-        data.front_end.config,
-        device,
-        precision,
-        logbook.image,
-        recipe.log.images,
-        rescale,
+    setting = Setting(
+        model=model,
+        loader=data.eval_loader,
+        make_inputs=data.make_inputs,
+        front_end=data.front_end.config,
+        device=device,
+        precision=precision,
+        log_image=logbook.image,
+        note_bad=bad_audio.add,
+        num_images=recipe.log.images,
     )
+    if data.found.labels is not None:
+        return ClassifierEvaluation(setting, data.found.labels)
+    return PretextEvaluation(setting, objective, rescale=bool(getattr(recipe.objective, "normalise_targets", False)))

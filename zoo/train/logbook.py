@@ -15,6 +15,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
+from torch.utils.tensorboard.summary import hparams
 
 from zoo.errors import DataError, ShapeError
 
@@ -94,6 +95,16 @@ class Logbook:
     def text(self, tag: str, text: str, clips: int = 0) -> None:
         """Markdown; indent by four spaces what has to stay as it is."""
         self._writer.add_text(tag, text, clips)
+
+    def hparams(self, choices: Mapping[str, str | int | float | bool], metrics: Mapping[str, float]) -> None:
+        """A row of TensorBoard's HParams table: what was chosen, and by tag what came out.
+
+        In this run's own file: `SummaryWriter.add_hparams` would open a run of its own beside it.
+        """
+        writer = self._writer._get_file_writer()
+        for summary in hparams(dict(choices), dict(metrics)):
+            writer.add_summary(summary)
+        self._writer.flush()
 
     def close(self) -> None:
         """Writes out what is pending; the logbook is done with."""

@@ -15,7 +15,7 @@ from zoo.data.sampler import EpochSampler
 from zoo.errors import CheckpointError
 from zoo.evaluate.chance import chance_levels
 from zoo.evaluate.evaluation import predict_all
-from zoo.evaluate.metrics import classification_metrics
+from zoo.evaluate.metrics import classification_metrics, finite_or_none
 from zoo.models.registry import build_model
 from zoo.weights.front_end import carried_front_end
 from zoo.weights.load import initialise, read
@@ -71,7 +71,7 @@ def evaluate_checkpoint(
         "manifest": str(manifest),
         "manifest_hash": clips.hash,
         "num_eval_clips": len(found.names),
-        "metrics": classification_metrics(found.scores, found.targets, labels.task, found.names),
+        "metrics": finite_or_none(classification_metrics(found.scores, found.targets, labels.task, found.names)),
         "chance": chance_levels(found.targets, labels.task),
         "bad_clips": sum(not one["used"] for one in bad),
         "odd_clips": sum(bool(one["used"]) for one in bad),
