@@ -29,11 +29,14 @@ def test_a_model_comes_back_as_it_was(tmp_path: Path) -> None:
     assert torch.equal(load(tmp_path / "c")(x), model(x))
 
 
-def test_a_run_folder_means_its_best_else_its_last(tmp_path: Path) -> None:
+def test_a_run_folder_means_its_last(tmp_path: Path) -> None:
+    """The weights that the run's summary is about; the best ones were chosen on its evaluation clips."""
+    save(tmp_path / "run/checkpoints/best")
+    with pytest.raises(CheckpointError, match="expected a run folder"):
+        find_checkpoint(tmp_path / "run")
     save(tmp_path / "run/checkpoints/last")
     assert find_checkpoint(tmp_path / "run").name == "last"
-    save(tmp_path / "run/checkpoints/best")
-    assert find_checkpoint(tmp_path / "run").name == "best"
+    assert find_checkpoint(tmp_path / "run/checkpoints/best").name == "best"
 
 
 def test_other_classes_keep_the_backbone(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ def _check(name: str, ok: bool, found: str, cure: str = "") -> dict[str, Any]:
 
 def diagnose() -> dict[str, Any]:
     """Versions, devices and checks. A check that is not `ok` says what to install or do."""
-    checks = [_check_torch(), _check_torchaudio(), _check_decoding(), _check_memory()]
+    checks = [_check_torch(), _check_torchaudio(), _check_decoding()]
     return {
         "versions": provenance.versions(),
         "code": provenance.git_state(),
@@ -61,14 +61,6 @@ def _check_decoding() -> dict[str, Any]:
     if missing:
         return _check("decoding", False, f"{found}: no {', '.join(missing)}", "pip install --upgrade soundfile")
     return _check("decoding", True, f"{found}: {', '.join(wanted.values())}")
-
-
-def _check_memory() -> dict[str, Any]:
-    try:
-        torch.ones(1 << 20) @ torch.ones(1 << 20)
-    except RuntimeError as error:
-        return _check("arithmetic", False, str(error), "reinstall torch")
-    return _check("arithmetic", True, f"{torch.get_num_threads()} CPU threads")
 
 
 def _devices() -> list[dict[str, Any]]:

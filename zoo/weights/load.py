@@ -40,11 +40,14 @@ class Loaded:
 
 
 def find_checkpoint(path: str | Path) -> Path:
-    """The checkpoint folder meant by a run folder (its `best`, else its `last`) or by a checkpoint folder itself."""
+    """The checkpoint folder meant by a run folder (its `last`, whose metrics the summary has) or by one itself.
+
+    `best` was chosen on the clips that the run evaluated on: whoever wants it, names `RUN/checkpoints/best`.
+    """
     path = Path(path)
     if (path / "model.safetensors").is_file() or (path / "config.json").is_file():
         return path
-    for name in ("best", "last", "previous"):
+    for name in ("last", "previous"):
         folder = path / "checkpoints" / name
         if (folder / "model.safetensors").is_file():
             return folder
@@ -56,7 +59,7 @@ def find_checkpoint(path: str | Path) -> Path:
         names = sorted(entry.name for entry in path.iterdir())[:6]
         found = f"a folder with {', '.join(names) or 'nothing'} in it"
     raise CheckpointError(
-        f"{path}: {found} - expected a run folder (with checkpoints/best or checkpoints/last) or a checkpoint folder "
+        f"{path}: {found} - expected a run folder (with checkpoints/last) or a checkpoint folder "
         "(with model.safetensors and config.json)"
     )
 
