@@ -18,9 +18,8 @@ from jaxtyping import Bool, Float, Int
 from pydantic import BeforeValidator, Field
 from torch import Tensor, nn
 
-from zoo.errors import ShapeError
 from zoo.models.registry import ModelConfig, register
-from zoo.models.transformer import NO_AGGREGATOR, check_input
+from zoo.models.spectrogram_model import SpectrogramModel, check_input
 from zoo.nn.aggregator import PatchMeanAggregator
 
 KERNEL_SIZE = 5
@@ -59,67 +58,28 @@ class CnnConfig(ModelConfig):
         return Cnn(self)
 
 
-class Cnn(nn.Module):
-    """Convolutions over a log-mel. Methods, arguments and errors are those of SpectrogramTransformer.
+class Cnn(SpectrogramModel):
+    """Convolutions over a log-mel.
 
     There is no position table, so an input may be of any length from `min_frames` on. A token is a column of the last
-    map, all its channels and frequencies; the features are the mean of the real ones.
+    map, all its channels and frequencies, channel-major; the features are the mean of the real ones. Nothing is drawn.
     """
 
     def __init__(self, config: CnnConfig) -> None:
-        super().__init__()
-        self.config = config
+        super().__init__(config)
         inputs = (1, *config.channels[:-1])
+        self.embed_dim = config.channels[-1] * (config.n_mels // config.min_frames)
         self.convolutions = nn.ModuleList(
             nn.Conv2d(i, o, KERNEL_SIZE, padding=KERNEL_SIZE // 2) for i, o in zip(inputs, config.channels, strict=True)
         )
-        self.aggregator: nn.Module | None = PatchMeanAggregator(num_prefix_tokens=0)
-        self.head: nn.Module | None = nn.Linear(self.embed_dim, config.num_classes) if config.num_classes else None
+        self.aggregator = PatchMeanAggregator(num_prefix_tokens=0)
+        self.head = nn.Linear(self.embed_dim, config.num_classes) if config.num_classes else None
 
-    @property
-    def embed_dim(self) -> int:
-        """Width of tokens and features: channels times rows of the last map."""
-        return self.config.channels[-1] * (self.config.n_mels // self.config.min_frames)
-
-    @property
-    def min_frames(self) -> int:
-        """Frames of the shortest possible input."""
-        return self.config.min_frames
-
-    def tokens(
+    def encode(
         self,
         log_mel: Float[Tensor, "..."],
-        num_frames: Int[Tensor, "..."] | None = None,
-        keys: Int[Tensor, "batch"] | None = None,
-    ) -> Float[Tensor, "batch column embed"]:
-        """The columns of the map, channel-major inside. `keys` are not used: nothing is drawn."""
-        return self._encode(log_mel, num_frames)[0]
-
-    def features(
-        self,
-        log_mel: Float[Tensor, "..."],
-        num_frames: Int[Tensor, "..."] | None = None,
-        keys: Int[Tensor, "batch"] | None = None,
-    ) -> Float[Tensor, "batch embed"]:
-        """One vector a clip."""
-        if self.aggregator is None:
-            raise ShapeError(NO_AGGREGATOR)
-        return self.aggregator(*self._encode(log_mel, num_frames))  # (B, D)
-
-    def forward(
-        self,
-        log_mel: Float[Tensor, "..."],
-        num_frames: Int[Tensor, "..."] | None = None,
-        keys: Int[Tensor, "batch"] | None = None,
-    ) -> Float[Tensor, "batch *output"]:
-        """Logits (B, C); features (B, D) without a head; tokens (B, N, D) without head and aggregator."""
-        if self.aggregator is None and self.head is None:
-            return self.tokens(log_mel, num_frames)  # (B, N, D)
-        features = self.features(log_mel, num_frames)  # (B, D)
-        return features if self.head is None else self.head(features)  # (B, C)
-
-    def _encode(
-        self, log_mel: Float[Tensor, "..."], num_frames: Int[Tensor, "..."] | None
+        num_frames: Int[Tensor, "..."] | None,
+        keys: Int[Tensor, "batch"] | None,
     ) -> tuple[Float[Tensor, "batch column embed"], Bool[Tensor, "batch column"] | None]:
         check_input(log_mel, num_frames, self.config, self.min_frames)
         x, length = log_mel[:, None], num_frames  # (B, 1, M, T)

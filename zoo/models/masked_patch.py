@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 from zoo.draws import random_keys
 from zoo.models.registry import ModelConfig
-from zoo.models.transformer import SpectrogramTransformer, check_input
+from zoo.models.spectrogram_model import check_input
+from zoo.models.transformer import SpectrogramTransformer
 from zoo.nn.masking import draw_mask, mask_count, masked_index
 from zoo.nn.patch import PatchGrid, fold_patches, unfold_patches
 

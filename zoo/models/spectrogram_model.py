@@ -1,0 +1,115 @@
+"""What every model of the zoo offers: tokens, features and logits of a log-mel, of clips of any length."""
+
+from abc import abstractmethod
+
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from zoo.errors import ShapeError
+from zoo.models.registry import ModelConfig
+
+NO_AGGREGATOR = (
+    "model.features: found no aggregator - expected one, also below a head - assign model.aggregator, or set "
+    "model.head = None too and use the tokens"
+)
+
+
+class SpectrogramModel(nn.Module):
+    """A family gives `encode`; the three methods follow from it.
+
+    `head` and `aggregator` can be replaced by assignment. None is accepted: without a head `forward` returns the
+    features, without both the tokens. A head without an aggregator is an error, for it would see every token.
+
+    All three methods take
+        log_mel (B, n_mels, T): normalised.
+        num_frames (B,): how many frames of each clip are real; None when all are. Padding a clip changes nothing.
+        keys (B,): the clips' keys for what is drawn in training (`zoo.draws`); None draws new ones.
+    and raise ShapeError for another rank, another number of mel bands, or an input that is too short or too long.
+    """
+
+    aggregator: nn.Module | None
+    head: nn.Module | None
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+
+    @property
+    def min_frames(self) -> int:
+        """Frames of the shortest possible input."""
+        return self.config.min_frames
+
+    @abstractmethod
+    def encode(
+        self,
+        log_mel: Float[Tensor, "..."],
+        num_frames: Int[Tensor, "..."] | None,
+        keys: Int[Tensor, "batch"] | None,
+    ) -> tuple[Float[Tensor, "batch token embed"], Bool[Tensor, "batch token"] | None]:
+        """The tokens, and which of them are padding (None: none)."""
+
+    def tokens(
+        self,
+        log_mel: Float[Tensor, "..."],
+        num_frames: Int[Tensor, "..."] | None = None,
+        keys: Int[Tensor, "batch"] | None = None,
+    ) -> Float[Tensor, "batch token embed"]:
+        """The encoder's output."""
+        return self.encode(log_mel, num_frames, keys)[0]
+
+    def features(
+        self,
+        log_mel: Float[Tensor, "..."],
+        num_frames: Int[Tensor, "..."] | None = None,
+        keys: Int[Tensor, "batch"] | None = None,
+    ) -> Float[Tensor, "batch embed"]:
+        """One vector a clip: what the aggregator makes of the tokens."""
+        if self.aggregator is None:
+            raise ShapeError(NO_AGGREGATOR)
+        return self.aggregator(*self.encode(log_mel, num_frames, keys))  # (B, D)
+
+    def forward(
+        self,
+        log_mel: Float[Tensor, "..."],
+        num_frames: Int[Tensor, "..."] | None = None,
+        keys: Int[Tensor, "batch"] | None = None,
+    ) -> Float[Tensor, "batch *output"]:
+        """Logits (B, C); features (B, D) without a head; tokens (B, N, D) without head and aggregator."""
+        if self.aggregator is None and self.head is None:
+            return self.tokens(log_mel, num_frames, keys)  # (B, N, D)
+        features = self.features(log_mel, num_frames, keys)  # (B, D)
+        return features if self.head is None else self.head(features)  # (B, C)
+
+
+def check_input(
+    log_mel: Float[Tensor, "..."],
+    num_frames: Int[Tensor, "..."] | None,
+    config: ModelConfig,
+    min_frames: int,
+    max_frames: int | None = None,
+) -> None:
+    """Refuses what no model of this config can take. The annotation leaves the rank open for this message's sake.
+
+    Raises:
+        ShapeError: with what was found and what was expected.
+    """
+    if log_mel.ndim != 3:
+        hint = " - add the batch axis: log_mel[None]" if log_mel.ndim == 2 else ""
+        raise ShapeError(
+            f"log_mel: found {log_mel.ndim} axes {tuple(log_mel.shape)} - expected 3 (batch, n_mels, n_frames){hint}"
+        )
+    if log_mel.shape[1] != config.n_mels:
+        swapped = log_mel.shape[2] == config.n_mels
+        hint = "transpose it: log_mel.mT" if swapped else f"use a front end with {config.n_mels}, or build with n_mels"
+        raise ShapeError(f"log_mel: found {log_mel.shape[1]} mel bands - expected {config.n_mels} - {hint}")
+    if log_mel.shape[2] < min_frames:
+        raise ShapeError(f"log_mel: found {log_mel.shape[2]} frames - expected at least {min_frames} - pad the clip")
+    if max_frames is not None and log_mel.shape[2] > max_frames:
+        raise ShapeError(
+            f"log_mel: found {log_mel.shape[2]} frames - expected at most {max_frames}, for which the position table "
+            f"of a model with n_frames {config.n_frames} has columns - cut the clip, or build with a larger n_frames"
+        )
+    if num_frames is not None and num_frames.shape != log_mel.shape[:1]:
+        raise ShapeError(
+            f"num_frames: found shape {tuple(num_frames.shape)} - expected ({log_mel.shape[0]},), one number a clip"
+        )
