@@ -103,11 +103,14 @@ def check(
     if not paths:
         raise typer.BadParameter("give at least one recipe")
     reports = [check_recipe(path, overrides) for path in paths]
-    traces = [trace_recipe(path, overrides, out) for path in paths] if trace else []
+    if trace and out.suffix.lower() not in (".png", ".jpg", ".jpeg"):
+        raise typer.BadParameter(f"--out {out}: the picture of --trace is a .png or .jpg file")
+    pictures = [out if i == 0 else out.with_stem(f"{out.stem}-{i + 1}") for i in range(len(paths))]
+    traces = [trace_recipe(path, overrides, picture) for path, picture in zip(paths, pictures, strict=True) if trace]
     if as_json:
         _print_json([{**report, "trace": traces[i] if trace else None} for i, report in enumerate(reports)])
     else:
-        Console().checks(reports, traces, out)
+        Console().checks(reports, traces)
 
 
 def _train(
@@ -230,6 +233,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for line in str(error).splitlines():
             typer.echo(line, err=True)
         sys.exit(2)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        typer.echo(f"{error.filename}: {error.strerror} - expected a path that can be used - choose another", err=True)
+        sys.exit(2)
     except (KeyboardInterrupt, typer.Abort):
         typer.echo("interrupted", err=True)
         sys.exit(130)
@@ -237,6 +245,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         # Wrong options (which can show themselves), and `Interrupted`, which lives beside torch and is not imported.
         if not hasattr(stop, "exit_code"):
             raise
-        show = getattr(stop, "show", None)
-        show() if show else typer.echo(str(stop), err=True)
+        message = getattr(stop, "format_message", lambda: str(stop))()
+        if message:
+            typer.echo(message + (" - see zoo --help" if stop.exit_code == 2 else ""), err=True)
         sys.exit(stop.exit_code)

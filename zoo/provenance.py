@@ -7,6 +7,8 @@ from pathlib import Path
 
 import torch
 
+from zoo.errors import RecipeError
+
 PACKAGES = ("spectrogram-zoo", "torch", "torchaudio", "numpy", "soundfile", "scikit-learn", "safetensors")
 
 
@@ -22,9 +24,13 @@ def versions() -> dict[str, str]:
 
 
 def pick_device(wanted: str = "auto") -> torch.device:
-    """`auto` is the first CUDA device, else the CPU."""
+    """`auto` is the first CUDA device, else the CPU. Raises RecipeError for a device that is not there."""
     if wanted == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if wanted not in ("cpu", "cuda"):
+        raise RecipeError(f"device: found '{wanted}' - expected auto, cpu or cuda")
+    if wanted == "cuda" and not torch.cuda.is_available():
+        raise RecipeError("device: found no CUDA device - expected one for 'cuda' - use auto or cpu; see zoo doctor")
     return torch.device(wanted)
 
 

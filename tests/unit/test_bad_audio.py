@@ -30,11 +30,11 @@ def test_each_thing_once(tmp_path: Path) -> None:
     assert len(log.add([bad("d", False, "/x/odd", "missing")])) == 1
     assert (log.num_unusable, log.num_odd) == (4, 1)
     assert lines(path) == [
-        {"path": "/x/a", "reason": "missing", "used": False, "name": "a"},
-        {"path": "/x/long", "reason": "missing", "used": False, "name": "b"},
-        {"path": "/x/long", "reason": "missing", "used": False, "name": "c"},
-        {"path": "/x/odd", "reason": "silent", "used": True, "name": "d"},
-        {"path": "/x/odd", "reason": "missing", "used": False, "name": "d"},
+        {"path": "/x/a", "reason": "missing", "used": False, "name": "a", "set": "train"},
+        {"path": "/x/long", "reason": "missing", "used": False, "name": "b", "set": "train"},
+        {"path": "/x/long", "reason": "missing", "used": False, "name": "c", "set": "train"},
+        {"path": "/x/odd", "reason": "silent", "used": True, "name": "d", "set": "train"},
+        {"path": "/x/odd", "reason": "missing", "used": False, "name": "d", "set": "train"},
     ]
 
 
@@ -66,7 +66,7 @@ def test_stops_above_the_share(tmp_path: Path) -> None:
         log.check(11)
     found = str(caught.value).split("\n")
     assert found[0] == (
-        "audio: 13 of 24 clips tried cannot be used - expected at most 50% (data.max_bad_share) - "
+        "audio: 13 of 24 clips tried cannot be used - expected at most 50% (data.max_bad_share of data.train) - "
         "check the paths and files, or allow more:"
     )
     assert found[1:11] == [f"/x/{i:02}: missing" for i in range(10)]
@@ -121,3 +121,17 @@ def test_a_name_of_two_lines_is_shown_on_one() -> None:
     log.add([bad("two\nlines")])
     with pytest.raises(DataError, match=r"'/x/two\\nlines': missing"):
         log.check(0)
+
+
+def test_training_and_evaluation_clips_are_counted_apart(tmp_path: Path) -> None:
+    """They may have the same names, and the share of one says nothing about the other."""
+    path = tmp_path / "bad_audio.jsonl"
+    train, held_out = BadAudioLog(path, 0.5, 100), BadAudioLog(path, 0.5, 4, "eval")
+    train.add([bad("a")])
+    held_out.add([bad("a"), bad("b"), bad("c")])
+    assert (train.num_unusable, held_out.num_unusable) == (1, 3)
+    train.check(99)
+    with pytest.raises(DataError, match=r"3 of 4 clips tried .*data\.max_bad_share of data\.eval"):
+        held_out.check(1)
+    assert BadAudioLog(path, 0.5, 100).num_unusable == 1
+    assert BadAudioLog(path, 0.5, 4, "eval").num_unusable == 3

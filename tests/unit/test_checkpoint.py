@@ -25,6 +25,7 @@ from zoo.train.checkpoint import (
     problem_with,
     save_checkpoint,
 )
+from zoo.train.plan import Progress
 
 CONFIG = {"model": {"kind": "ast", "patch_size": [16, 16]}, "labels": ["dog", "rooster"]}
 
@@ -91,8 +92,9 @@ def test_tied_and_strided_tensors(tmp_path: Path) -> None:
 
     torch.manual_seed(1)
     model = Tied()
-    Checkpoints(tmp_path, {}).save("best", model)
-    state, _ = load_checkpoint(tmp_path / "best")
+    Checkpoints(tmp_path, {"kind": "x"}).save("best", model, Progress(clips=7, seconds=1.234))
+    state, config = load_checkpoint(tmp_path / "best")
+    assert config == {"kind": "x", "clips": 7, "seconds": 1.23}
     fresh = Tied()
     fresh.load_state_dict(state)
     assert fresh.two.weight is fresh.one.weight

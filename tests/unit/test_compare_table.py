@@ -104,3 +104,13 @@ def test_a_narrow_terminal_gets_fewer_columns_of_the_same_rows() -> None:
     header, rows = table.shortened()
     assert header == ["model", "accuracy", "parameters", "clips seen", "clips/s", "seconds"]
     assert [cells[:2] for cells in rows] == [cells[:2] for cells in table.cells()]
+
+
+def test_a_loss_is_better_when_lower() -> None:
+    runs = {name: [summary(0.5, metric="loss", metrics={"loss": value})] for name, value in (("a", 13.4), ("b", 12.8))}
+    assert [row.name for row in compare_summaries(runs).rows] == ["b", "a"]
+
+
+def test_runs_judged_by_different_metrics_are_refused() -> None:
+    with pytest.raises(DataError, match="accuracy, auc"):
+        compare_summaries({"a": [summary(0.5)], "b": [summary(0.5, metric="auc")]})

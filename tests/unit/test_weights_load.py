@@ -78,6 +78,33 @@ def test_report_names_what_was_loaded_and_what_is_fresh(tmp_path: Path) -> None:
     assert set(report.loaded) | set(report.fresh) == set(model.state_dict())
 
 
+def test_a_classifier_comes_along_only_when_asked_for(tmp_path: Path) -> None:
+    """Of the same shape it may still be one for other labels."""
+    saved = save(tmp_path / "c")
+    model: Any = build_model(preset_config("ssast-patch-tiny", **SMALL))
+    assert "head.linear.weight" in initialise(model, read(tmp_path / "c")).fresh
+    assert not torch.equal(model.head.linear.weight, saved.head.linear.weight)
+    assert initialise(model, read(tmp_path / "c"), with_head=True).fresh == ()
+    assert torch.equal(model.head.linear.weight, saved.head.linear.weight)
+
+
+def test_passt_is_cut_to_a_shorter_input_too(tmp_path: Path) -> None:
+    numbers = {**SMALL, "patchout_freq": 1, "patchout_time": 1}
+    del numbers["num_masked"]
+    config = preset_config("passt-tiny", **numbers)
+    model = build_model(config).eval()
+    save_checkpoint(tmp_path / "c", model.state_dict(), {"model": config.model_dump(mode="json")})
+    x = torch.randn(2, 128, 32)
+    assert torch.equal(load(tmp_path / "c", n_frames=32)(x), model(x))
+
+
+@pytest.mark.parametrize("changes", [{"n_frames": 5}, {"n_frames": 0}, {"num_classes": -1}])
+def test_impossible_changes_are_told(tmp_path: Path, changes: dict[str, int]) -> None:
+    save(tmp_path / "c")
+    with pytest.raises(zoo.RecipeError, match="load: "):
+        load(tmp_path / "c", **changes)
+
+
 def test_pretraining_starts_from_a_finetuned_backbone(tmp_path: Path) -> None:
     tuned = save(tmp_path / "c")
     model: Any = build_model(preset_config("ssast-patch-tiny", **SMALL), pretraining=True)

@@ -22,7 +22,7 @@ def band_frequencies(front_end: FrontEndConfig) -> Float[np.ndarray, "mel"]:
 def draw_log_mels(
     log_mels: dict[str, Float[Tensor, "mel frame"]],
     front_end: FrontEndConfig,
-    patch_size: tuple[int, int] | None = None,
+    step: tuple[int, int] | None = None,
     limits_of: Float[Tensor, "mel any_frame"] | None = None,
 ) -> UInt8[np.ndarray, "height width 3"]:
     """Log-mels one under the other on one colour scale, low frequencies at the bottom.
@@ -30,7 +30,7 @@ def draw_log_mels(
     Args:
         log_mels: title -> picture; all are drawn with one set of colour limits.
         limits_of: the log-mel that sets the limits; None takes the first.
-        patch_size: (freq, time) of a grid to draw over the first picture; None draws none.
+        step: (freq, time) from one patch to the next, drawn as a grid over the first picture; None draws none.
     """
     arrays = {title: log_mel.detach().float().cpu().numpy() for title, log_mel in log_mels.items()}
     first = next(iter(arrays.values()))
@@ -54,9 +54,9 @@ def draw_log_mels(
         axes.tick_params(axis="x", labelsize=7)
         axes.set_ylabel("Hz", fontsize=8)
         axes.set_title(title, fontsize=9, loc="left")
-        if row == 0 and patch_size is not None:
-            axes.set_xticks(np.arange(0, n_frames + 1, patch_size[1]) * seconds_per_frame, minor=True)
-            axes.set_yticks(np.arange(0, n_mels + 1, patch_size[0]) - 0.5, minor=True)
+        if row == 0 and step is not None:
+            axes.set_xticks(np.arange(0, n_frames + 1, step[1]) * seconds_per_frame, minor=True)
+            axes.set_yticks(np.arange(0, n_mels + 1, step[0]) - 0.5, minor=True)
             axes.grid(which="minor", color="white", linewidth=0.4, alpha=0.6)
     axes.set_xlabel("seconds", fontsize=8)
     canvas.draw()

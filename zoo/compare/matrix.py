@@ -9,7 +9,8 @@ from typing import Any
 from zoo.compare.table import Comparison, compare_summaries
 from zoo.errors import DataError, RecipeError
 from zoo.recipe import Recipe, find_recipe, parse_recipe, read_recipe, recipe_differences
-from zoo.run import train
+from zoo.run import find_data, train
+from zoo.run.folder import with_absolute_paths
 
 TrainingDisplay = Callable[[str], AbstractContextManager[Any]]
 """Opens a progress display with a title; entering it gives the callback that training reports to."""
@@ -28,6 +29,15 @@ def read_summary(folder: Path) -> dict[str, Any]:
         raise DataError(f"{path}: not readable as JSON ({error}) - expected the file that a run wrote") from None
 
 
+def _written_recipe(folder: Path) -> Recipe:
+    """The resolved recipe of a run folder."""
+    path = folder / "recipe.yaml"
+    try:
+        return parse_recipe(path.read_text(encoding="utf-8"), str(path))
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror} - expected a run folder, which has its recipe") from None
+
+
 def run_once(recipe: Recipe, folder: Path, command: str, display: TrainingDisplay) -> dict[str, Any]:
     """The summary of this recipe in this folder: read when the run is done, else trained or resumed.
 
@@ -35,13 +45,20 @@ def run_once(recipe: Recipe, folder: Path, command: str, display: TrainingDispla
         RecipeError: the folder holds a run of another recipe; the first keys that differ are named.
     """
     if (folder / "recipe.yaml").exists():
-        done = parse_recipe((folder / "recipe.yaml").read_text(encoding="utf-8"), str(folder / "recipe.yaml"))
-        differences = recipe_differences(done, recipe)
+        done = _written_recipe(folder)
+        differences = recipe_differences(done, with_absolute_paths(recipe))
         if differences:
             named = ", ".join(f"{key}: {old!r} there, {new!r} now" for key, old, new in differences[:4])
             raise RecipeError(f"{folder}: holds a run of another recipe ({named}) - choose another --out or remove it")
         if (folder / "summary.json").exists():
-            return read_summary(folder)
+            summary, found = read_summary(folder), find_data(recipe)
+            for key, clips in (("train_manifest", found.train), ("eval_manifest", found.eval)):
+                if summary.get(key) != (clips.hash if clips else None):
+                    raise DataError(
+                        f"{folder}: holds a run on other clips ({key} {str(summary.get(key))[:12]} there) - expected "
+                        "the same data - choose another --out or remove it"
+                    )
+            return summary
     with display(f"{command} {recipe.name} (seed {recipe.seed})") as report:
         summary = train(recipe, folder, command=command, resume=True, on_progress=report)
     return {**summary, "folder": str(folder)}
@@ -62,11 +79,17 @@ def compare(
     """
     groups: dict[str, list[dict[str, Any]]] = {}
     recipes: dict[str, Recipe] = {}
+    first_of: dict[str, Recipe] = {}
+    folders = dict.fromkeys(Path(entry).resolve() for entry in entries if Path(entry).is_dir())
+    for folder in folders:
+        summary, written = read_summary(folder), _written_recipe(folder)
+        same = written.model_copy(update={"seed": 0})
+        name = str(summary["name"])
+        if first_of.setdefault(name, same) != same:  # of one row are only runs that differ in nothing but their seed
+            name = f"{name} ({folder.name})"
+        groups.setdefault(name, []).append(summary)
     for entry in entries:
-        if Path(entry).is_dir():
-            summary = read_summary(Path(entry))
-            groups.setdefault(summary["name"], []).append(summary)
-        else:
+        if not Path(entry).is_dir():
             recipe = read_recipe(find_recipe(entry), overrides)
             if recipe.name in recipes:
                 raise RecipeError(
@@ -85,6 +108,11 @@ def compare(
 
 def write_comparison(comparison: Comparison, out: Path) -> None:
     """Writes `comparison.json` and `comparison.md` into a folder."""
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "comparison.json").write_text(json.dumps(comparison.as_json(), indent=2) + "\n", encoding="utf-8")
-    (out / "comparison.md").write_text(comparison.as_markdown(), encoding="utf-8")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        (out / "comparison.json").write_text(json.dumps(comparison.as_json(), indent=2) + "\n", encoding="utf-8")
+        (out / "comparison.md").write_text(comparison.as_markdown(), encoding="utf-8")
+    except OSError as error:
+        raise DataError(
+            f"{out}: cannot be written ({error.strerror}) - expected a folder - choose another --out"
+        ) from None

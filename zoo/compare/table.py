@@ -156,6 +156,7 @@ def row_from_summaries(name: str, summaries: list[dict[str, Any]], metric: str) 
     )
 
 
+_NEEDED = ("metric", "metrics", "kind", "parameters", "flops_per_clip", "clips", "seconds", "clips_per_second")
 _MUST_AGREE = {
     "eval_manifest": "the evaluation clips (manifest hash)",
     "num_eval_clips": "the number of evaluated clips",
@@ -180,6 +181,13 @@ def compare_summaries(groups: dict[str, list[dict[str, Any]]], metric: str | Non
     flat = [(name, summary) for name, summaries in groups.items() for summary in summaries]
     if not flat:
         raise DataError("compare: found no runs - expected at least one recipe or run folder")
+    for name, summary in flat:
+        missing = [key for key in _NEEDED if key not in summary]
+        if missing:
+            raise DataError(f"{name}: its summary.json lacks {', '.join(missing)} - expected the file that a run wrote")
+    metrics = {summary["metric"] for _, summary in flat}
+    if metric is None and len(metrics) > 1:
+        raise DataError(f"compare: the runs were judged by {', '.join(sorted(metrics))} - expected one metric for all")
     metric = metric or flat[0][1]["metric"]
     for key, words in _MUST_AGREE.items():
         seen: dict[str, str] = {}
@@ -210,6 +218,6 @@ def compare_summaries(groups: dict[str, list[dict[str, Any]]], metric: str | Non
         metric=metric,
         chance=(first.get("chance") or {}).get(metric),
         num_eval_clips=first["num_eval_clips"],
-        rows=tuple(sorted(rows, key=lambda row: -row.mean)),
+        rows=tuple(sorted(rows, key=lambda row: row.mean if metric == "loss" else -row.mean)),
         remarks=tuple(remarks),
     )

@@ -18,12 +18,14 @@ class BadAudioLog:
         path: the file, which is appended to and read first if it is there; None keeps the record in memory.
         max_share: of the clips tried, how many may be unusable (0 to 1).
         num_clips: clips in the data set.
+        data_set: "train" or "eval"; each has a record of its own in the same file, since its clips are others.
     """
 
-    def __init__(self, path: Path | None, max_share: float, num_clips: int) -> None:
+    def __init__(self, path: Path | None, max_share: float, num_clips: int, data_set: str = "train") -> None:
         self._path = path
         self._max_share = max_share
         self._num_clips = num_clips
+        self._data_set = data_set
         self._unusable: dict[str, BadAudio] = {}
         self._odd: dict[str, BadAudio] = {}
         self._is_torn = False
@@ -45,7 +47,10 @@ class BadAudioLog:
         new = tuple(bad for bad in bads if self._remember(bad))
         if new and self._path is not None:
             lines = "".join(
-                json.dumps({"path": bad.path, "reason": bad.reason, "used": bad.used, "name": bad.name}) + "\n"
+                json.dumps(
+                    {"path": bad.path, "reason": bad.reason, "used": bad.used, "name": bad.name, "set": self._data_set}
+                )
+                + "\n"
                 for bad in new
             )
             with self._path.open("a", encoding="utf-8") as file:
@@ -73,7 +78,7 @@ class BadAudioLog:
         shown = list(self._unusable.values())[:SHOWN]
         lines = [
             f"audio: {self.num_unusable} of {tried} clips tried cannot be used - expected at most {share:.0%} "
-            "(data.max_bad_share) - check the paths and files, or allow more:",
+            f"(data.max_bad_share of data.{self._data_set}) - check the paths and files, or allow more:",
             *(f"{printable(bad.path)}: {bad.reason}" for bad in shown),
         ]
         if self.num_unusable > len(shown):
@@ -91,6 +96,8 @@ class BadAudioLog:
         for line in text.splitlines():
             try:
                 found = json.loads(line)
+                if found.get("set", "train") != self._data_set:
+                    continue
                 bad = BadAudio(str(found["name"]), str(found["path"]), str(found["reason"]), found["used"] is True)
             except (ValueError, KeyError, TypeError):
                 continue

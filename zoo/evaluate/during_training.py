@@ -1,6 +1,6 @@
 """What the training loop calls to measure a model: metrics to return, pictures to log."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,7 +8,8 @@ import torch
 
 from zoo.audio.front_end import FrontEndConfig
 from zoo.audio.picture import draw_log_mels
-from zoo.data.batch import BadAudio, Inputs
+from zoo.data.bad_audio import BadAudioLog
+from zoo.data.batch import Inputs
 from zoo.data.labels import LabelTable
 from zoo.data.loader import Loader
 from zoo.evaluate.chance import chance_levels
@@ -18,7 +19,6 @@ from zoo.evaluate.pictures import Picture, confusion_picture, pretraining_pictur
 
 LogImage = Callable[[str, Any, int], None]
 """(tag, image (3, H, W), clips seen)"""
-NoteBad = Callable[[Iterable[BadAudio]], object]
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Setting:
     device: torch.device
     precision: Precision
     log_image: LogImage
-    note_bad: NoteBad
+    bad_audio: BadAudioLog
     num_images: int
     """Clips drawn at every evaluation."""
 
@@ -53,8 +53,9 @@ class ClassifierEvaluation:
         on = self.setting
         found = predict_all(on.model, on.loader, on.make_inputs, on.device, on.precision)
         assert found.targets is not None
-        on.note_bad(found.bad)
+        on.bad_audio.add(found.bad)
         self.num_clips = len(found.names)
+        on.bad_audio.check(self.num_clips)
         self.chance = chance_levels(found.targets, self.labels.task)
         metrics = classification_metrics(found.scores, found.targets, self.labels.task, found.names)
         if self.labels.task == "single-label":
@@ -95,8 +96,9 @@ class PretextEvaluation:
         """`eval/*` after so many training clips."""
         on = self.setting
         means = evaluate_objective(on.model, self.objective, on.loader, on.make_inputs, on.device, on.precision)
-        on.note_bad(means.bad)
+        on.bad_audio.add(means.bad)
         self.num_clips = means.num_clips
+        on.bad_audio.check(self.num_clips)
         self.chance = {"pretext_accuracy": means.scalars["pretext/chance"]}
         self._draw(clips)
         names = {"loss/total": "eval/loss"}

@@ -62,7 +62,8 @@ class EvaluateConfig(Config):
     metric: Metric | None = None
     """Decides which checkpoint is best; null: accuracy for single-label, mAP for multi-label, loss for masked-patch."""
     batch_size: BatchSize = 32
-    """Clips per batch; it changes nothing but speed and memory."""
+    """Clips per batch: speed and memory. A masked-patch loss is a mean over batches, and so depends on it a little when
+    clips differ in length; no other metric does."""
 
     @model_validator(mode="after")
     def _one_interval(self) -> "EvaluateConfig":

@@ -134,11 +134,18 @@ def make_loader(
 
 def plan_clips(recipe: Recipe, num_train: int) -> int:
     """How many clips a run over this many training clips sees, from whichever of epochs, clips and steps is stated."""
-    stated = recipe.train.total_clips
-    if stated is not None:
-        return stated
-    assert recipe.train.epochs is not None  # the recipe has exactly one of the three
-    return recipe.train.epochs * clips_per_epoch(recipe, num_train)
+    train = recipe.train
+    if train.steps is not None:
+        return train.steps * clips_per_step(recipe, num_train)
+    if train.clips is not None:
+        return train.clips
+    assert train.epochs is not None  # the recipe has exactly one of the three
+    return train.epochs * clips_per_epoch(recipe, num_train)
+
+
+def clips_per_step(recipe: Recipe, num_train: int) -> int:
+    """A batch, or all the clips where there are fewer."""
+    return min(recipe.train.batch_size, num_train)
 
 
 def clips_per_epoch(recipe: Recipe, num_train: int) -> int:

@@ -1,6 +1,5 @@
 """What a run keeps on the disk: its recipe, and what its checkpoints say about themselves."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +7,10 @@ from torch import nn
 
 from zoo import __version__
 from zoo.audio.front_end import FrontEnd
-from zoo.errors import CheckpointError, RecipeError
+from zoo.data.manifest import SourceConfig
+from zoo.errors import CheckpointError, DataError, RecipeError
 from zoo.recipe import Recipe, dump_recipe, parse_recipe, recipe_differences
-from zoo.run.data import RunData
+from zoo.run.data import FoundData, RunData
 from zoo.train.checkpoint import latest
 from zoo.weights.load import initialise, read
 
@@ -32,8 +32,11 @@ def check_folder(recipe: Recipe, out: Path, resume: bool) -> Path | None:
             "or choose another with --out"
         )
     written = out / RECIPE
-    if not written.is_file():
+    if out.is_file() or not written.is_file():
         raise RecipeError(f"{out}: holds no run (no {RECIPE}) - expected a run or a new folder - choose another --out")
+    found = latest(out / "checkpoints")
+    if found is None:
+        return None  # nothing was saved, so nothing depends on the recipe there
     before = parse_recipe(written.read_text(encoding="utf-8"), str(written))
     changed = [
         f"{key} was {old!r} and is {new!r} now"
@@ -45,7 +48,7 @@ def check_folder(recipe: Recipe, out: Path, resume: bool) -> Path | None:
             f"{out}: the recipe has changed since this run began ({'; '.join(changed[:6])}) - expected the same - "
             "put it back, or start a new run with --out"
         )
-    return latest(out / "checkpoints")
+    return found
 
 
 def write_recipe(recipe: Recipe, out: Path) -> None:
@@ -59,8 +62,11 @@ def write_recipe(recipe: Recipe, out: Path) -> None:
         ) from None
 
 
-def start_from(model: nn.Module, recipe: Recipe, data: RunData, fresh: bool) -> dict[str, Any]:
-    """Loads `init.from` into a fresh model, and says where the weights come from and what they cost."""
+def start_from(model: nn.Module, recipe: Recipe, data: RunData) -> dict[str, Any]:
+    """Loads `init.from` into a fresh model, and says where the weights come from and what they cost.
+
+    A classifier comes along only when it was trained for the same labels in the same order.
+    """
     assert recipe.init.path is not None
     source = read(recipe.init.path)
     differing = _front_end_differences(source.config.get("front_end"), data.front_end)
@@ -69,18 +75,51 @@ def start_from(model: nn.Module, recipe: Recipe, data: RunData, fresh: bool) -> 
             f"init.from: {source.folder} was trained behind another front end ({'; '.join(differing[:4])}) - "
             "expected the same - copy its front_end section into the recipe"
         )
-    if fresh:
-        initialise(model, source)
-    history = source.config.get("history") or [{}]
-    summary = source.folder.parent.parent / "summary.json"
-    seconds = json.loads(summary.read_text(encoding="utf-8")).get("seconds") if summary.exists() else None
+    labels = data.found.labels
+    initialise(model, source, with_head=labels is not None and source.config.get("labels") == list(labels.names))
+    config = source.config
+    history = list(config.get("history", []))
+    if history:
+        history[-1] = {**history[-1], "clips": config.get("clips", 0), "seconds": config.get("seconds", 0.0)}
     return {
         "from": recipe.init.path,
-        "name": history[-1].get("name"),
-        "clips": sum(entry.get("clips", 0) for entry in history),
-        "seconds": seconds,
+        "name": history[-1]["name"] if history else None,
+        "clips": sum(entry["clips"] for entry in history),
+        "seconds": sum(entry["seconds"] for entry in history),
         "history": history,
     }
+
+
+def check_same_data(config: dict[str, Any], found: FoundData, out: Path) -> None:
+    """Refuses to go on with other training clips: order and position in the data would mean something else.
+
+    Raises:
+        DataError: the manifest hash in the checkpoint's config is another one.
+    """
+    before = (config.get("history") or [{}])[-1].get("train_manifest")
+    if found.train is not None and before != found.train.hash:
+        raise DataError(
+            f"{out}: the training clips have changed since this run began (manifest hash {str(before)[:12]} then, "
+            f"{found.train.hash[:12]} now) - expected the same - put them back, or start a new run with --out"
+        )
+
+
+def with_absolute_paths(recipe: Recipe) -> Recipe:
+    """The same recipe, readable from any working directory."""
+
+    def absolute(path: str) -> str:
+        return str(Path(path).expanduser().absolute()) if Path(path).expanduser().exists() else path
+
+    def sources(several: tuple[SourceConfig, ...] | None) -> tuple[SourceConfig, ...] | None:
+        return several and tuple(one.model_copy(update={"path": absolute(one.path)}) for one in several)
+
+    changes: dict[str, Any] = {"train": sources(recipe.data.train), "eval": sources(recipe.data.eval)}
+    if isinstance(recipe.data.labels, str):
+        changes["labels"] = absolute(recipe.data.labels)
+    sections: dict[str, Any] = {"data": recipe.data.model_copy(update=changes)}
+    if recipe.init.path is not None:
+        sections["init"] = recipe.init.model_copy(update={"path": absolute(recipe.init.path)})
+    return recipe.model_copy(update=sections)
 
 
 def _front_end_differences(config: dict[str, Any] | None, front_end: FrontEnd) -> list[str]:
@@ -90,9 +129,7 @@ def _front_end_differences(config: dict[str, Any] | None, front_end: FrontEnd) -
     return [f"{key}: {config.get(key)!r} there, {ours[key]!r} here" for key in ours if config.get(key) != ours[key]]
 
 
-def checkpoint_config(
-    recipe: Recipe, data: RunData, total_clips: int, started_from: dict[str, Any] | None
-) -> dict[str, Any]:
+def checkpoint_config(recipe: Recipe, data: RunData, started_from: dict[str, Any] | None) -> dict[str, Any]:
     """The content of `config.json`: what the weights are, and every training they went through."""
     labels = data.found.labels
     history = list(started_from["history"]) if started_from else []
@@ -100,7 +137,6 @@ def checkpoint_config(
         {
             "name": recipe.name,
             "objective": recipe.objective.kind,
-            "clips": total_clips,
             "train_manifest": data.found.train.hash if data.found.train else None,
             "train_clips": data.found.num_train,
         }
@@ -112,7 +148,9 @@ def checkpoint_config(
         "model": data.found.model_config.model_dump(mode="json"),
         "front_end": data.front_end.config.model_dump(mode="json"),
         "padding": recipe.data.padding,
+        "columns": recipe.data.columns,
         "task": labels.task if labels else None,
         "labels": list(labels.names) if labels else None,
+        "init": started_from,
         "history": history,
     }

@@ -15,7 +15,14 @@ from zoo.evaluate.during_training import ClassifierEvaluation, PretextEvaluation
 from zoo.models.registry import build_model
 from zoo.recipe import Recipe, dump_recipe
 from zoo.run.data import RunData, clips_per_epoch, plan_clips, prepare_data
-from zoo.run.folder import check_folder, checkpoint_config, start_from, write_recipe
+from zoo.run.folder import (
+    check_folder,
+    check_same_data,
+    checkpoint_config,
+    start_from,
+    with_absolute_paths,
+    write_recipe,
+)
 from zoo.run.summary import choices, describe_run, final_metrics, write_json
 from zoo.train.checkpoint import Checkpoints, load_checkpoint, load_trainer
 from zoo.train.logbook import Logbook
@@ -49,19 +56,26 @@ def train(
             f"objective.kind: '{recipe.objective.kind}' - expected '{OBJECTIVE_OF[command]}' for zoo {command} - "
             f"run zoo {other} with this recipe"
         )
+    recipe = with_absolute_paths(recipe)
     resume_from = check_folder(recipe, out, resume)
     device = provenance.pick_device(recipe.train.device)
+    if recipe.train.compile and device.type == "cpu":
+        raise RecipeError(
+            "train.compile: found true on a CPU, for which torch's compiler fails on hidden padding - "
+            "expected a GPU - leave it out"
+        )
     torch.manual_seed(recipe.seed)
     data = prepare_data(recipe, device)
     assert data.train_loader is not None
     model = build_model(data.found.model_config, pretraining=command == "pretrain")
     started_from, state = None, None
-    if recipe.init.path is not None:
-        started_from = start_from(model, recipe, data, fresh=resume_from is None)
     if resume_from is not None:
-        weights, _ = load_checkpoint(resume_from)
+        weights, config = load_checkpoint(resume_from)
+        check_same_data(config, data.found, out)
         model.load_state_dict(weights)
-        state = load_trainer(resume_from)
+        started_from, state = config["init"], load_trainer(resume_from)
+    elif recipe.init.path is not None:
+        started_from = start_from(model, recipe, data)
     model.to(device)
     precision = pick_precision(recipe, device)
     plan = Plan(
@@ -84,7 +98,8 @@ def train(
     with contextlib.closing(data), Logbook(out, resume_at_clips) as logbook:
         logbook.text("recipe", "    " + dump_recipe(recipe).replace("\n", "\n    "))
         bad_audio = BadAudioLog(out / "bad_audio.jsonl", recipe.data.max_bad_share, data.found.num_train)
-        evaluation = _evaluation(recipe, data, model, objective, device, precision, logbook, bad_audio)
+        bad_eval = BadAudioLog(out / "bad_audio.jsonl", recipe.data.max_bad_share, data.found.num_eval, "eval")
+        evaluation = _evaluation(recipe, data, model, objective, device, precision, logbook, bad_eval)
         if recipe.train.compile:
             model.compile()
         progress = fit(
@@ -96,13 +111,13 @@ def train(
             schedule,
             plan,
             logbook,
-            Checkpoints(out / "checkpoints", checkpoint_config(recipe, data, plan.total_clips, started_from)),
+            Checkpoints(out / "checkpoints", checkpoint_config(recipe, data, started_from)),
             evaluate=evaluation,
             bad_audio=bad_audio,
             on_progress=on_progress,
             resume=state,
         )
-        summary = describe_run(recipe, command, data, model, progress, device, bad_audio, started_from)
+        summary = describe_run(recipe, command, data, model, progress, device, (bad_audio, bad_eval), started_from)
         summary |= final_metrics(recipe, evaluation, progress)
         logbook.hparams(choices(recipe, summary), (evaluation.results if evaluation else None) or {})
     write_json(out / "summary.json", summary)
@@ -130,7 +145,7 @@ def _evaluation(
     device: torch.device,
     precision: Literal["fp32", "bf16"],
     logbook: Logbook,
-    bad_audio: BadAudioLog,
+    bad_eval: BadAudioLog,
 ) -> ClassifierEvaluation | PretextEvaluation | None:
     if data.eval_loader is None:
         return None
@@ -142,7 +157,7 @@ def _evaluation(
         device=device,
         precision=precision,
         log_image=logbook.image,
-        note_bad=bad_audio.add,
+        bad_audio=bad_eval,
         num_images=recipe.log.images,
     )
     if data.found.labels is not None:

@@ -24,6 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo.errors import CheckpointError
+from zoo.train.plan import Progress
 
 WEIGHTS, CONFIG, TRAINER = "model.safetensors", "config.json", "trainer.pt"
 _NEEDED = f"expected a checkpoint folder with {WEIGHTS} and {CONFIG}"
@@ -35,11 +36,12 @@ class Checkpoints:
 
     folder: Path
     config: dict[str, Any]
-    """The content of every `config.json`; plain JSON values."""
+    """The content of every `config.json`, plain JSON values; `clips` and `seconds` of the run so far are added."""
 
-    def save(self, name: str, model: nn.Module, trainer: dict[str, Any] | None = None) -> None:
+    def save(self, name: str, model: nn.Module, progress: Progress, trainer: dict[str, Any] | None = None) -> None:
         """Writes `folder/name`; see `save_checkpoint`."""
-        save_checkpoint(self.folder / name, model.state_dict(), self.config, trainer)
+        config = {**self.config, "clips": progress.clips, "seconds": round(progress.seconds, 2)}
+        save_checkpoint(self.folder / name, model.state_dict(), config, trainer)
 
 
 def save_checkpoint(

@@ -85,7 +85,7 @@ def fit(
         progress, unusable = Progress(**resume["progress"]), set(resume["unusable"])
     if progress.clips >= plan.total_clips:
         return progress
-    pace, last_loss = Pace(progress.seconds, progress.clips, loader.seconds_waiting), None
+    pace, last_loss = Pace(progress.seconds, progress.training_seconds, progress.clips, loader.seconds_waiting), None
     model.train()
 
     with held_back_signals() as caught, contextlib.closing(_batches(loader, progress)) as batches:
@@ -108,6 +108,7 @@ def fit(
             progress = replace(
                 progress, step=progress.step + 1, epoch=epoch, batch=number + 1, clips=clips, seconds=pace.seconds()
             )
+            progress = replace(progress, training_seconds=pace.training_seconds())
             scalars = {"loss/total": loss, **scalars, "optim/grad_norm": grad_norm}
             window.add(progress.step, batch.names, loss + grad_norm, scalars)
             unusable.update(bad.name for bad in batch.bad if not bad.used)
@@ -138,7 +139,7 @@ def fit(
                     value = _monitored(results, plan)
                     if value is not None and _is_better(value, progress.best, plan.monitor_mode):
                         progress = replace(progress, best=value)
-                        checkpoints.save("best", model)
+                        checkpoints.save("best", model, progress)
                 must_save = True
 
             stop = caught.number
@@ -147,7 +148,7 @@ def fit(
                 with pace.paused():
                     trainer: dict[str, Any] = {"optimiser": optimiser.state_dict(), "window": window.state_dict()}
                     trainer |= {"progress": asdict(progress), "unusable": sorted(unusable)}
-                    checkpoints.save("last", model, trainer)
+                    checkpoints.save("last", model, progress, trainer)
                 pace.saved()
 
             if on_progress is not None:

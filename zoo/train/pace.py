@@ -9,19 +9,24 @@ class Pace:
     """Times one session of a run. Evaluating and saving count as time of the run, not against its speed.
 
     Args:
-        seconds, clips, seconds_waiting: where the run stands as the session begins.
+        seconds, training_seconds, clips, seconds_waiting: where the run stands as the session begins.
     """
 
-    def __init__(self, seconds: float, clips: int, seconds_waiting: float) -> None:
+    def __init__(self, seconds: float, training_seconds: float, clips: int, seconds_waiting: float) -> None:
         now = time.monotonic()
         self._run_began = now - seconds
         self._session_began = self._window_began = self._saved_at = now
+        self._trained_before = training_seconds
         self._session_clips = self._window_clips = clips
         self._waited = seconds_waiting
 
     def seconds(self) -> float:
         """Of the whole run, all sessions together."""
         return time.monotonic() - self._run_began
+
+    def training_seconds(self) -> float:
+        """Of the whole run, without evaluating and saving."""
+        return self._trained_before + time.monotonic() - self._session_began
 
     def rate(self, clips: int) -> float:
         """Clips a second, in this session."""

@@ -39,6 +39,8 @@ class Progress:
     clips: int = 0
     seconds: float = 0.0
     """Of training, evaluating and saving, over all sessions."""
+    training_seconds: float = 0.0
+    """Of training alone: what clips per second are measured by."""
     best: float | None = None
     """The monitored value of the checkpoint `best`."""
 

@@ -85,7 +85,7 @@ class Console:
             )
         self.out.print(table)
 
-    def checks(self, reports: list[dict[str, Any]], traces: list[dict[str, Any]], picture: Path) -> None:
+    def checks(self, reports: list[dict[str, Any]], traces: list[dict[str, Any]]) -> None:
         """What `zoo check` found, a block a recipe."""
         for index, report in enumerate(reports):
             table = Table(show_header=False, title=report["recipe"], title_justify="left")
@@ -98,8 +98,7 @@ class Console:
                 for stage in traces[index]["stages"]:
                     shapes.add_row(stage["stage"], stage["shape"], stage["where"])
                 self.out.print(shapes)
-        if traces:
-            self.say(f"picture: {picture}")
+                self.say(f"picture: {traces[index]['picture']}")
 
     def comparison(self, report: Comparison) -> None:
         """The table of contenders, the remarks, and where to look next."""

@@ -44,10 +44,10 @@ def evaluate_checkpoint(
         )
     labels = LabelTable(tuple(names), task)
     source = SourceConfig(path=str(manifest), fold=tuple(folds) if folds else None, split=split)
-    clips = read_manifest(source, labelled=True)
+    clips = read_manifest(source, loaded.config.get("columns"), labelled=True)
     model_config = loaded.model_config
     model = build_model(model_config)
-    initialise(model, loaded, strict_head=True)
+    initialise(model, loaded, with_head=True)
     front_end = carried_front_end(loaded).build()
     target = provenance.pick_device(device)
     model.to(target)

@@ -13,6 +13,8 @@ from zoo.models.cost import build_on_meta, flops_per_clip, num_parameters, num_t
 from zoo.models.registry import build_model, presets
 from zoo.recipe import Recipe, find_recipe, read_recipe
 from zoo.run import find_data, plan_clips, prepare_data
+from zoo.run.data import clips_per_epoch, clips_per_step
+from zoo.weights.load import check_fit, read
 
 
 def list_presets() -> list[dict[str, Any]]:
@@ -42,7 +44,12 @@ def check_recipe(path: str | Path, overrides: Sequence[str] = ()) -> dict[str, A
     found = find_data(recipe)
     pretraining = recipe.objective.kind == "masked-patch"
     config = found.model_config
-    parameters = num_parameters(build_on_meta(config, pretraining=pretraining))
+    model = build_on_meta(config, pretraining=pretraining)
+    parameters = num_parameters(model)
+    if recipe.init.path is not None:
+        check_fit(model, read(recipe.init.path))
+    if found.labels is not None and found.eval is not None:
+        found.labels.all_places(found.eval)
     flops = flops_per_clip(config, pretraining=pretraining)
     report: dict[str, Any] = {
         "recipe": str(where),
@@ -61,8 +68,8 @@ def check_recipe(path: str | Path, overrides: Sequence[str] = ()) -> dict[str, A
         clips = plan_clips(recipe, found.num_train)
         report |= {
             "clips_to_see": clips,
-            "steps": math.ceil(clips / recipe.train.batch_size),
-            "epochs": round(clips / found.num_train, 2),
+            "steps": math.ceil(clips / clips_per_step(recipe, found.num_train)),
+            "epochs": round(clips / clips_per_epoch(recipe, found.num_train), 2),
             "training_petaflop": round(3 * flops * clips / 1e15, 4),
         }
     else:
@@ -79,8 +86,10 @@ def estimate_memory_gib(recipe: Recipe, parameters: int, tokens: int) -> float:
     """
     model = recipe.model
     width, depth = getattr(model, "embed_dim", 64), getattr(model, "depth", 2)
-    number = 2 if recipe.train.precision == "bf16" else 4
-    activations = recipe.train.batch_size * tokens * width * depth * 17 * number
+    is_auto_bf16 = recipe.train.precision == "auto" and torch.cuda.is_available() and torch.cuda.is_bf16_supported()
+    number = 2 if recipe.train.precision == "bf16" or is_auto_bf16 else 4
+    passes = 2 if recipe.objective.kind == "masked-patch" and getattr(model, "separate_masks", False) else 1
+    activations = passes * recipe.train.batch_size * tokens * width * depth * 17 * number
     return float((16 * parameters + activations) / 2**30)
 
 
@@ -92,7 +101,8 @@ def trace_recipe(path: str | Path, overrides: Sequence[str], picture: Path) -> d
     recipe = read_recipe(find_recipe(path), overrides)
     data = prepare_data(recipe, torch.device("cpu"), require_train=False)
     config = data.found.model_config
-    model: Any = build_model(config).eval()
+    pretraining = recipe.objective.kind == "masked-patch"
+    model: Any = build_model(config, pretraining=pretraining).eval()
     stages: list[dict[str, str]] = []
 
     def stage(name: str, value: Any, where: str) -> None:
@@ -111,14 +121,20 @@ def trace_recipe(path: str | Path, overrides: Sequence[str], picture: Path) -> d
         stage("waveform (B, S)", waveform, "a rising tone: the recipe names no data that is here")
         log_mel, num_frames = front_end(waveform), None
     stage("log-mel (B, n_mels, n_frames)", log_mel, "zoo/audio/front_end.py, zoo/audio/augment.py")
+    backbone = model.backbone if pretraining else model
     with torch.no_grad():
-        if hasattr(model, "embedding"):
-            stage("patch grid (freq, time)", tuple(model.embedding.grid_for(log_mel.shape[-1])), "zoo/nn/patch.py")
-        stage("tokens (B, P + N, D)", model.tokens(log_mel, num_frames), "zoo/nn/embedding.py, zoo/nn/encoder.py")
-        stage("features (B, D)", model.features(log_mel, num_frames), "zoo/nn/aggregator.py")
-        stage("logits (B, C)", model(log_mel, num_frames), "zoo/nn/head.py")
-    patch_size = getattr(config, "patch_size", None)
-    image = draw_log_mels({f"{recipe.name}: first clip": log_mel[0]}, front_end.config, patch_size)
+        if hasattr(backbone, "embedding"):
+            stage("patch grid (freq, time)", tuple(backbone.embedding.grid_for(log_mel.shape[-1])), "zoo/nn/patch.py")
+        stage("tokens (B, P + N, D)", backbone.tokens(log_mel, num_frames), "zoo/nn/embedding.py, zoo/nn/encoder.py")
+        if pretraining:
+            output = model(log_mel, num_frames).reconstruct
+            stage("hidden patches of the first clip", int(output.length[0]), "zoo/nn/masking.py")
+            stage("predictions (B, num_masked, patch_dim)", output.output, "zoo/models/masked_patch.py")
+        else:
+            stage("features (B, D)", model.features(log_mel, num_frames), "zoo/nn/aggregator.py")
+            stage("logits (B, C)", model(log_mel, num_frames), "zoo/nn/head.py")
+    data.close()
+    image = draw_log_mels({f"{recipe.name}: first clip": log_mel[0]}, front_end.config, getattr(config, "stride", None))
     picture.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(image).save(picture)
     return {"stages": stages, "picture": str(picture)}

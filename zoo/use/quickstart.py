@@ -19,7 +19,7 @@ from zoo.evaluate.probes import linear_probe
 from zoo.models.cost import flops_per_clip, num_parameters
 from zoo.models.registry import build_model
 from zoo.recipe import Recipe, find_recipe, read_recipe
-from zoo.run import find_data, make_loader, prepare_data
+from zoo.run import find_data, make_loader, plan_clips, prepare_data
 from zoo.use.quickstart_data import QuickstartData, built_in_notes, own_data
 from zoo.weights.load import initialise, read
 
@@ -53,29 +53,24 @@ def quickstart(
     began = time.perf_counter()
     found = built_in_notes(out / "data", console.say) if data is None else own_data(data, out / "data")
     console.say(found.remark)
-    shared = [*_shared_overrides(found, seed), *overrides]
-    pretrain = read_recipe(find_recipe("quickstart/pretrain"), shared)
+    shared = _merged(_shared_overrides(found, seed), overrides)
     pretrained = out / "pretrain"
-    pretraining = run_once(pretrain, pretrained, "pretrain", console.training)
-
-    ssast = "quickstart/ssast"
-    scratch = _finetuning(ssast, [*shared, "name=SSAST scratch"])
-    extra = round(pretraining["clips"] * pretraining["flops_per_clip"] / _flops(scratch))
+    # All recipes are read before any time is spent: what one of them refuses is told at once.
+    pretrain = _recipe("pretrain", shared)
+    scratch = _recipe("ssast", shared, "name=SSAST scratch")
+    labelled = find_data(scratch)
+    budget = plan_clips(scratch, labelled.num_train)
+    cost = flops_per_clip(find_data(pretrain).model_config, pretraining=True) / flops_per_clip(labelled.model_config)
+    longer = budget + round(plan_clips(pretrain, labelled.num_train) * cost)
     plans = {
-        "ssast-pretrained": _finetuning(ssast, [*shared, "name=SSAST pretrained", f"init.from={pretrained}"]),
+        "ssast-pretrained": _recipe("ssast", shared, "name=SSAST pretrained", f"init.from={pretrained}"),
         "ssast-scratch": scratch,
-        "ssast-scratch-longer": _finetuning(
-            ssast,
-            [
-                *(one for one in shared if not one.startswith("train.clips=")),
-                "name=SSAST scratch, equal compute",
-                f"train.clips={_clips(scratch) + extra}",
-            ],
-        ),
-        "ast": _finetuning("quickstart/ast", [*shared, "name=AST"]),
-        "passt": _finetuning("quickstart/passt", [*shared, "name=PaSST"]),
-        "cnn": _finetuning("quickstart/cnn", [*shared, "name=CNN"]),
+        "ssast-scratch-longer": _recipe("ssast", shared, "name=SSAST scratch, equal compute", f"train.clips={longer}"),
+        "ast": _recipe("ast", shared, "name=AST"),
+        "passt": _recipe("passt", shared, "name=PaSST"),
+        "cnn": _recipe("cnn", shared, "name=CNN"),
     }
+    pretraining = run_once(pretrain, pretrained, "pretrain", console.training)
     groups = {
         recipe.name: [run_once(recipe, out / folder, "finetune", console.training)] for folder, recipe in plans.items()
     }
@@ -87,7 +82,7 @@ def quickstart(
         rows=tuple(sorted((*table.rows, *probes), key=lambda row: -row.mean)),
         remarks=(found.remark, *_findings(table, probes), *table.remarks),
         look=(
-            f"took {seconds:.0f} s on {provenance.device_name(provenance.pick_device())}",
+            f"took {seconds:.0f} s on {provenance.device_name(provenance.pick_device(scratch.train.device))}",
             f"tables: {out / 'comparison.md'} and comparison.json; a run folder for every row in {out}",
             f"curves, log-mels (input, masked, reconstructed) and confusion matrices: tensorboard --logdir {out}",
         ),
@@ -109,24 +104,23 @@ def _shared_overrides(found: QuickstartData, seed: int) -> list[str]:
     return overrides
 
 
-def _finetuning(name: str, overrides: list[str]) -> Recipe:
-    return read_recipe(find_recipe(name), overrides)
+def _recipe(name: str, shared: list[str], *own: str) -> Recipe:
+    return read_recipe(find_recipe(f"quickstart/{name}"), _merged(shared, own))
 
 
-def _clips(recipe: Recipe) -> int:
-    assert recipe.train.total_clips is not None  # the quickstart's recipes state clips
-    return recipe.train.total_clips
-
-
-def _flops(recipe: Recipe) -> int:
-    return flops_per_clip(find_data(recipe).model_config)
+def _merged(overrides: Sequence[str], later: Sequence[str]) -> list[str]:
+    """Both, where a later one replaces an earlier one of the same key, and so does one length of training another."""
+    lengths = {"train.clips", "train.steps", "train.epochs"}
+    keys = {one.split("=", 1)[0].strip() for one in later}
+    gone = keys | lengths if keys & lengths else keys
+    return [one for one in overrides if one.split("=", 1)[0].strip() not in gone] + list(later)
 
 
 def _probe_rows(
     recipe: Recipe, pretrained: Path, pretraining: dict[str, Any], metric: str, console: Display
 ) -> list[Row]:
     """A linear classifier on the frozen features of the untrained and of the pretrained SSAST."""
-    device = provenance.pick_device()
+    device = provenance.pick_device(recipe.train.device)
     data = prepare_data(recipe, device)
     assert data.found.train is not None
     assert data.found.eval is not None

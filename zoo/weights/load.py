@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import ValidationError
 from torch import Tensor, nn
 
-from zoo.errors import CheckpointError
+from zoo.errors import CheckpointError, RecipeError
 from zoo.models.registry import ModelConfig, build_model, parse_model_config
 from zoo.train.checkpoint import load_checkpoint
 
@@ -33,8 +33,9 @@ class Loaded:
         try:
             return parse_model_config(self.config["model"])
         except (KeyError, ValidationError) as error:
+            why = "no 'model'" if isinstance(error, KeyError) else error.errors()[0]["msg"]
             raise CheckpointError(
-                f"{self.folder / 'config.json'}: 'model' does not describe a model of this zoo ({error}) - "
+                f"{self.folder / 'config.json'}: 'model' does not describe a model of this zoo ({why}) - "
                 "expected the file that a zoo run wrote - was it edited?"
             ) from None
 
@@ -110,9 +111,16 @@ def load(
     if loaded.pretraining and not keep_pretraining and "num_classes" not in changes:
         changes["num_classes"] = 0  # the pretraining model has no classifier whose weights could be loaded
     if changes:
-        config = parse_model_config({**config.model_dump(), **changes})
+        try:
+            config = parse_model_config({**config.model_dump(), **changes})
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(part) for part in first["loc"][1:]) or ", ".join(changes)
+            raise RecipeError(
+                f"load: {where}: {first['msg']} - found {changes} - expected what fits the model"
+            ) from None
     model = build_model(config, pretraining=keep_pretraining)
-    initialise(model, loaded, strict_head="num_classes" not in changes)
+    initialise(model, loaded, with_head="num_classes" not in changes)
     if head is not _KEEP:
         model.head = head
     if aggregator is not _KEEP:
@@ -129,15 +137,29 @@ class InitReport:
     unused: tuple[str, ...]
 
 
-def initialise(model: nn.Module, source: Loaded, strict_head: bool = False) -> InitReport:
+def initialise(model: nn.Module, source: Loaded, with_head: bool = False) -> InitReport:
     """Copies a checkpoint's weights into a model, of the same kind or from pretraining to fine-tuning.
 
-    The backbone must fit key by key. A classifier (`head.*`) is copied when both have one of the same shape, and
-    stays fresh otherwise, unless `strict_head`. Pretraining heads are left out when the model has none.
+    The backbone must fit key by key; a longer position table gives its first columns. The classifier (`head.*`) is
+    copied, and must fit too, `with_head`; else it stays fresh, whatever its shape, for other labels may be meant.
+    Pretraining heads are left out when the model has none.
 
     Raises:
         CheckpointError: naming every key that is missing, of another shape, or unknown.
     """
+    chosen, unused = _matched(model, source, with_head)
+    model.load_state_dict(chosen, strict=False)
+    fresh = tuple(name for name in model.state_dict() if name not in chosen)
+    return InitReport(tuple(chosen), fresh, tuple(unused))
+
+
+def check_fit(model: nn.Module, source: Loaded) -> None:
+    """Raises what `initialise` would, for a model that may be on the meta device."""
+    _matched(model, source, with_head=False)
+
+
+def _matched(model: nn.Module, source: Loaded, with_head: bool) -> tuple[dict[str, Tensor], list[str]]:
+    """The checkpoint's tensors by the model's names, and the names that it has no use for."""
     target = model.state_dict()
     into_pretraining = any(name.startswith(BACKBONE) for name in target)
     state = dict(source.state)
@@ -151,19 +173,21 @@ def initialise(model: nn.Module, source: Loaded, strict_head: bool = False) -> I
     def is_new(name: str) -> bool:
         if into_pretraining and not source.pretraining:
             return not name.startswith(BACKBONE)  # the pretraining heads start afresh
-        return not strict_head and name.startswith("head.")
+        return not with_head and name.startswith("head.")
 
     problems, chosen = [], {}
     for name, tensor in target.items():
         given = state.pop(name, None)
-        if given is not None and name.endswith("position.table") and given.ndim == 3:
-            given = given[:, : tensor.shape[1]] if given.shape[1] > tensor.shape[1] else given
+        if is_new(name):
+            continue
+        if given is not None and name.endswith("position.table"):
+            given = given[:, : tensor.shape[1]]  # learned: (freq, time, D)
+        elif given is not None and name.endswith("position.time"):
+            given = given[: tensor.shape[0]]  # PaSST: (time, D)
         if given is None:
-            if not is_new(name):
-                problems.append(f"{name} is missing")
+            problems.append(f"{name} is missing")
         elif given.shape != tensor.shape:
-            if not is_new(name):
-                problems.append(f"{name} is {tuple(given.shape)}, the model's is {tuple(tensor.shape)}")
+            problems.append(f"{name} is {tuple(given.shape)}, the model's is {tuple(tensor.shape)}")
         else:
             chosen[name] = given
     extra = sorted(name for name in state if not name.removeprefix(BACKBONE).startswith("head."))
@@ -174,6 +198,4 @@ def initialise(model: nn.Module, source: Loaded, strict_head: bool = False) -> I
             f"{source.folder}: its weights do not fit the model - {shown} - expected a checkpoint of the same kind, "
             "width, depth, patch and mel count, at least as long: change the recipe's model section to match"
         )
-    model.load_state_dict(chosen, strict=False)
-    fresh = tuple(name for name in target if name not in chosen)
-    return InitReport(tuple(chosen), fresh, tuple(unused + sorted(state)))
+    return chosen, unused + sorted(state)
