@@ -156,6 +156,9 @@ def _probe_rows(
                 pretraining_seconds=pretraining["seconds"] if source is not None else 0.0,
             )
         )
+    data.close()
+    for loader in loaders:
+        loader.close()
     return rows
 
 
