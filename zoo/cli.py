@@ -123,6 +123,8 @@ def _train(
     console = Console(quiet=as_json)
     parsed = read_recipe(recipe, overrides or [], for_training=True)
     folder = out or Path("runs") / parsed.name
+    if resume and not folder.exists():
+        console.say(f"{folder}: nothing to resume, starting a new run")
     with console.training(f"{command} {parsed.name}") as report:
         summary = train(parsed, folder, command=command, resume=resume, on_progress=report)
     if as_json:

@@ -114,3 +114,9 @@ def test_a_loss_is_better_when_lower() -> None:
 def test_runs_judged_by_different_metrics_are_refused() -> None:
     with pytest.raises(DataError, match="accuracy, auc"):
         compare_summaries({"a": [summary(0.5)], "b": [summary(0.5, metric="auc")]})
+
+
+def test_evaluated_clips_that_were_trained_on_are_remarked_on() -> None:
+    table = compare_summaries({"a": [summary(0.5, overlap_clips=7)]})
+    assert any("7 of the evaluated clips" in remark for remark in table.remarks)
+    assert not any("trained on" in remark for remark in compare_summaries({"a": [summary(0.5)]}).remarks)

@@ -158,8 +158,20 @@ def test_the_front_end_comes_with_the_checkpoint(tmp_path: Path) -> None:
     save_checkpoint(tmp_path / "c", build_model(config).state_dict(), described)
     assert zoo.front_end(tmp_path / "c").config == carried
     assert zoo.front_end("ast").config == AstFrontEndConfig()
+    with pytest.raises(zoo.ShapeError, match=r"found 1 axes \(8000,\) - expected 2"):
+        zoo.front_end("ast")(torch.zeros(8000))
     with pytest.raises(CheckpointError, match="'asd' is neither a family nor a folder - expected one of ast"):
         zoo.front_end("asd")
     save(tmp_path / "bare")
     with pytest.raises(CheckpointError, match="no front_end"):
         zoo.front_end(tmp_path / "bare")
+
+
+def test_labels_come_with_the_classifier_they_name(tmp_path: Path) -> None:
+    config = preset_config("ssast-patch-tiny", **SMALL)
+    described = {"model": config.model_dump(mode="json"), "labels": ["a", "b", "c", "d"]}
+    save_checkpoint(tmp_path / "c", build_model(config).state_dict(), described)
+    model: Any = load(tmp_path / "c")
+    assert model.labels == ("a", "b", "c", "d")
+    other: Any = load(tmp_path / "c", num_classes=7)
+    assert other.labels is None

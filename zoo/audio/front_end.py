@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from zoo.config import Config
+from zoo.errors import ShapeError
 
 _PREEMPHASIS = 0.97
 _LOG_FLOOR = torch.finfo(torch.float32).eps
@@ -135,11 +136,12 @@ class AstFrontEnd(FrontEnd):
 
     def forward(
         self,
-        waveform: Float[Tensor, "batch sample"],
+        waveform: Float[Tensor, "..."],
         num_samples: Int[Tensor, "batch"] | None = None,
         n_frames: int | None = None,
     ) -> Float[Tensor, "batch mel frame"]:
         """See `FrontEnd.forward`."""
+        check_waveform(waveform)
         device = waveform.device
         if num_samples is None:
             num_samples = torch.full((waveform.shape[0],), waveform.shape[1], device=device)
@@ -188,6 +190,15 @@ def _mean_of_real(waveform: Tensor, num_samples: Tensor) -> Tensor:
     """(B, 1). In float32, and so for a full row the very number that the released code subtracts."""
     is_real = torch.arange(waveform.shape[1], device=waveform.device) < num_samples[:, None]  # (B, S)
     return waveform.where(is_real, 0.0).sum(1, keepdim=True) / num_samples.clamp(min=1)[:, None]
+
+
+def check_waveform(waveform: Float[Tensor, "..."]) -> None:
+    """Raises ShapeError for anything but mono waveforms (B, S)."""
+    if waveform.ndim != 2:
+        raise ShapeError(
+            f"waveform: found {waveform.ndim} axes {tuple(waveform.shape)} - expected 2 (batch, samples), mono - "
+            "add the batch axis with waveform[None], or take the mean of the channels"
+        )
 
 
 def make_window(name: str, win_length: int) -> Float[Tensor, "{win_length}"]:

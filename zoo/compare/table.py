@@ -208,6 +208,9 @@ def compare_summaries(groups: dict[str, list[dict[str, Any]]], metric: str | Non
         if len(names) > 1:
             parts = "; ".join(f"{', '.join(group)}" for group in names.values())
             remarks.append(f"These runs differ in {words}: {parts}.")
+    seen_before = max(summary.get("overlap_clips", 0) for _, summary in flat)
+    if seen_before:
+        remarks.append(f"{seen_before:,} of the evaluated clips come from files that were trained on: they flatter.")
     if all(len(summaries) == 1 for summaries in groups.values()):
         remarks.append(
             "One run each: differences within a few points may be noise. zoo compare --seeds 3 shows the spread."

@@ -34,6 +34,14 @@ class FoundData:
         return len(self.train) if self.train else 0
 
     @property
+    def num_overlap(self) -> int:
+        """Evaluation clips whose audio is trained on too: what they measure is memory."""
+        if self.train is None or self.eval is None:
+            return 0
+        trained = {clip.path for clip in self.train.clips}
+        return sum(clip.path in trained for clip in self.eval.clips)
+
+    @property
     def num_eval(self) -> int:
         return len(self.eval) if self.eval else 0
 

@@ -26,13 +26,15 @@ def check_folder(recipe: Recipe, out: Path, resume: bool) -> Path | None:
     """
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return None
+    if out.is_file():
+        raise RecipeError(f"{out}: a file - expected a folder for the run - choose another --out")
     if not resume:
         raise RecipeError(
             f"{out}: not empty - expected a new run folder - add --resume to go on with the run in it, "
             "or choose another with --out"
         )
     written = out / RECIPE
-    if out.is_file() or not written.is_file():
+    if not written.is_file():
         raise RecipeError(f"{out}: holds no run (no {RECIPE}) - expected a run or a new folder - choose another --out")
     found = latest(out / "checkpoints")
     if found is None:

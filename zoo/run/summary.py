@@ -48,6 +48,7 @@ def describe_run(
         "clips_per_second": round(progress.clips / max(progress.training_seconds, 1e-9), 2),
         "peak_memory_gib": round(torch.cuda.max_memory_allocated(device) / 2**30, 3) if device.type == "cuda" else None,
         "num_train_clips": found.num_train,
+        "overlap_clips": found.num_overlap,
         "train_manifest": found.train.hash if found.train else None,
         "eval_manifest": found.eval.hash if found.eval else None,
         "front_end": data.front_end.config.model_dump(mode="json"),

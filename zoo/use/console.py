@@ -102,7 +102,7 @@ class Console:
 
     def comparison(self, report: Comparison) -> None:
         """The table of contenders, the remarks, and where to look next."""
-        table = Table(title=f"{report.metric} on {report.num_eval_clips:,} held-out clips", title_justify="left")
+        table = Table(title=f"{report.metric} on {report.num_eval_clips:,} clips", title_justify="left")
         is_wide = self.out.width >= _WIDE
         header, rows = (report.header(), report.cells()) if is_wide else report.shortened()
         for index, title in enumerate(header):

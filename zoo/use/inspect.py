@@ -48,8 +48,9 @@ def check_recipe(path: str | Path, overrides: Sequence[str] = ()) -> dict[str, A
     parameters = num_parameters(model)
     if recipe.init.path is not None:
         check_fit(model, read(recipe.init.path))
-    if found.labels is not None and found.eval is not None:
-        found.labels.all_places(found.eval)
+    for manifest in (found.train, found.eval):
+        if found.labels is not None and manifest is not None:
+            found.labels.all_places(manifest)
     flops = flops_per_clip(config, pretraining=pretraining)
     report: dict[str, Any] = {
         "recipe": str(where),
@@ -62,6 +63,7 @@ def check_recipe(path: str | Path, overrides: Sequence[str] = ()) -> dict[str, A
         "memory_gib_estimate": round(estimate_memory_gib(recipe, parameters, num_tokens(config)), 2),
         "train_clips": found.num_train,
         "eval_clips": found.num_eval,
+        "eval_clips_also_trained_on": found.num_overlap,
         "classes": len(found.labels.names) if found.labels else 0,
     }
     if found.num_train:

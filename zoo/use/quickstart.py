@@ -168,12 +168,19 @@ def _findings(table: Comparison, probes: list[Row]) -> list[str]:
     gain = values["SSAST pretrained"] - values["SSAST scratch"]
     longer = next(v for name, v in values.items() if "equal compute" in name)
     versus = values["SSAST pretrained"] - longer
-    verb = "helped" if gain > 0 else "did not help"
-    against = "more" if versus > 0 else "no more"
+    # Two standard errors of the difference of two shares of the same clips, taken as independent.
+    noise = 2 * (2 * longer * (1 - longer) / table.num_eval_clips) ** 0.5
+
+    def judged(difference: float, better: str, worse: str) -> str:
+        if abs(difference) < noise:
+            return f"made no clear difference (noise of one run is about ±{noise:.3f})"
+        return better if difference > 0 else worse
+
     random, pretrained = (row.mean for row in probes)
     return [
-        f"Pretraining {verb} at this scale: {gain:+.3f} against the same fine-tuning from scratch. Its compute spent "
-        f"on training from scratch gives {longer:.3f}: pretraining was worth {against} than that ({versus:+.3f}).",
+        f"Pretraining {judged(gain, 'helped', 'harmed')}: {gain:+.3f} against the same fine-tuning from scratch.",
+        f"Against its compute spent on training from scratch, which gives {longer:.3f}, pretraining "
+        f"{judged(versus, 'was worth more', 'was worth less')}: {versus:+.3f}.",
         f"A linear probe gets {pretrained:.3f} on frozen pretrained features and {random:.3f} on those of an untrained "
         f"model ({pretrained - random:+.3f}).",
     ]

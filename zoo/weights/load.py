@@ -81,7 +81,7 @@ def load(
     aggregator: Any = _KEEP,
     pretraining: bool | None = None,
 ) -> nn.Module:
-    """A model with trained weights, in eval mode.
+    """A model with trained weights, in eval mode. `model.labels` names its outputs; None when they have no names.
 
     Args:
         path: a run folder or a checkpoint folder.
@@ -119,8 +119,10 @@ def load(
             raise RecipeError(
                 f"load: {where}: {first['msg']} - found {changes} - expected what fits the model"
             ) from None
-    model = build_model(config, pretraining=keep_pretraining)
+    model: Any = build_model(config, pretraining=keep_pretraining)
     initialise(model, loaded, with_head="num_classes" not in changes)
+    names = None if "num_classes" in changes or head is not _KEEP else loaded.config.get("labels")
+    model.labels = tuple(names) if names else None
     if head is not _KEEP:
         model.head = head
     if aggregator is not _KEEP:
