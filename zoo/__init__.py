@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from zoo.models.registry import build
     from zoo.nn.aggregator import ClsAggregator, HeadTokensAggregator, PatchMeanAggregator
     from zoo.nn.head import MLPHead
+    from zoo.weights.catalogue import checkpoints
     from zoo.weights.front_end import front_end
     from zoo.weights.load import load
 
@@ -29,6 +30,7 @@ _WHERE = {
     "MLPHead": "zoo.nn.head",
     "PatchMeanAggregator": "zoo.nn.aggregator",
     "build": "zoo.models.registry",
+    "checkpoints": "zoo.weights.catalogue",
     "front_end": "zoo.weights.front_end",
     "load": "zoo.weights.load",
 }
@@ -44,6 +46,7 @@ __all__ = [
     "ShapeError",
     "ZooError",
     "build",
+    "checkpoints",
     "front_end",
     "load",
     "models",

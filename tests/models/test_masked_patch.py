@@ -10,6 +10,7 @@ import zoo
 from zoo.draws import clip_keys
 from zoo.models.masked_patch import CLASSIFY, RECONSTRUCT, MaskedPatchModel
 from zoo.nn.patch import unfold_patches
+from zoo.nn.released_masking import draw_released_mask
 
 SMALL: dict[str, Any] = {"embed_dim": 24, "depth": 2, "num_heads": 3, "n_frames": 128}
 FORMS = ["patch", "frame"]
@@ -57,10 +58,55 @@ def test_separate_masks_are_two_independent_passes() -> None:
     patches, grid = apart.backbone.embedding.patches(x)
     is_masked = apart.draw(grid, k, CLASSIFY)
     tokens = apart.encode(patches, grid, is_masked, None, k)
-    alone = apart.predict(apart.classify, tokens, unfold_patches(x, (16, 16), (16, 16)), is_masked)
+    alone = apart.predict(apart.classify, tokens, unfold_patches(x, (16, 16), (16, 16)), is_masked, 20)
     both = apart(x, keys=k).classify
     assert torch.equal(both.target, alone.target)
     torch.testing.assert_close(both.output, alone.output, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_stated_masks_are_those_that_were_drawn(form: str) -> None:
+    """Stating the masks of one or of two passes gives the very answer of drawing them."""
+    torch.manual_seed(3)
+    x, k = torch.randn(3, 128, 128), keys(3)
+    num_frames = torch.tensor([128, 90, 128])
+    for separate_masks in (False, True):
+        model = small(form, separate_masks=separate_masks)
+        grid = model.backbone.embedding.grid_for(128)
+        is_padded = model.backbone.embedding.padding(num_frames, grid)
+        masks = (model.draw(grid, k, RECONSTRUCT, is_padded), model.draw(grid, k, CLASSIFY, is_padded))
+        assert torch.equal(*masks) is not separate_masks
+        drawn, stated = model(x, num_frames, k), model(x, num_frames, masks=masks)
+        for one, other in zip(drawn, stated, strict=True):
+            assert torch.equal(one.length, other.length)
+            assert torch.equal(one.target, other.target)
+            assert torch.equal(one.output, other.output)
+
+
+def test_stated_masks_of_any_count_leave_padding_out() -> None:
+    model, x = small("patch"), torch.randn(2, 128, 128)
+    everything, one = torch.ones(2, 64, dtype=torch.bool), torch.zeros(2, 64, dtype=torch.bool)
+    one[:, 9] = True
+    reconstruct, classify = model(x, torch.tensor([128, 64]), masks=(everything, one))
+    assert reconstruct.length.tolist() == [64, 32]
+    assert classify.length.tolist() == [1, 1]
+    assert torch.equal(classify.target[:, 0], unfold_patches(x, (16, 16), (16, 16))[:, 9])
+
+
+def test_masks_of_another_grid_are_refused() -> None:
+    mask = torch.zeros(2, 63, dtype=torch.bool)
+    with pytest.raises(zoo.ShapeError, match=r"masks: mask-reconstruct: found shape \(2, 63\) - expected \(2, 64\)"):
+        small("patch")(torch.randn(2, 128, 128), masks=(mask, mask))
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_the_released_sampler_is_an_option(form: str) -> None:
+    model, x, k = small(form, mask_sampler="released"), torch.randn(2, 128, 128), keys(2)
+    grid = model.backbone.embedding.grid_for(128)
+    drawn = draw_released_mask(grid, 20, model.config.cluster_size, k, purpose=RECONSTRUCT)
+    assert torch.equal(model.draw(grid, k), drawn)
+    assert model(x, keys=k).reconstruct.length.tolist() == [20, 20]
+    assert not torch.equal(small(form).draw(grid, k), drawn)
 
 
 def test_rescaled_pictures_have_the_level_of_the_true_patches() -> None:
@@ -217,6 +263,7 @@ def test_first_values() -> None:
         ({"num_masked": 0}, r"num_masked: 0 on the grid"),
         ({"num_masked": 1.5}, r"num_masked: 1\.5 - expected a whole number, or a share"),
         ({"cluster_size": (5, 3)}, r"cluster_size: \(5, 3\) - expected \(smallest, largest\)"),
+        ({"num_masked": 63, "mask_sampler": "released"}, r"num_masked: 63 with mask_sampler 'released'.*at most 62"),
         ({"stride": (10, 10)}, r"stride: found 10x10 with patch_size 16x16 - expected the same in pretraining"),
     ],
 )

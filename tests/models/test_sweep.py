@@ -190,7 +190,7 @@ def test_wrong_inputs(name: str) -> None:
         model.features(torch.zeros(1, 1, 128, FRAMES))
     with pytest.raises(zoo.ShapeError, match=r"found 130 mel bands - expected 128"):
         model.tokens(torch.zeros(1, 130, FRAMES))
-    with pytest.raises(zoo.ShapeError, match=r"found 96 mel bands - expected 128 - transpose it"):
+    with pytest.raises(zoo.ShapeError, match=r"found 96 mel bands - expected 128 - this is \(batch, frames, mels\)"):
         model(torch.zeros(1, FRAMES, 128))
     with pytest.raises(zoo.ShapeError, match=r"num_frames: found shape \(1,\) - expected \(3,\)"):
         model(clips(), torch.tensor([5]))

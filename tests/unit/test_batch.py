@@ -3,8 +3,8 @@
 import pytest
 import torch
 
+from zoo.audio.ast_front_end import AstFrontEndConfig
 from zoo.audio.augment import AugmentConfig
-from zoo.audio.front_end import AstFrontEndConfig
 from zoo.data.batch import Batch, InputMaker
 from zoo.draws import clip_keys
 

@@ -1,6 +1,8 @@
-"""Log-mel: torchaudio's numbers bit for bit, released padding, and clips that know nothing of each other."""
+"""What every kind of front end promises; and AST's: torchaudio's numbers bit for bit, and released padding."""
 
 import math
+from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,9 +14,36 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from zoo.audio import front_end as module
-from zoo.audio.front_end import AstFrontEndConfig, FrontEnd
+from zoo.audio.ast_front_end import AstFrontEndConfig
+from zoo.audio.front_end import FrontEnd
+from zoo.audio.front_ends import FAMILIES, AnyFrontEndConfig, parse_front_end
+from zoo.audio.passt_front_end import PasstFrontEndConfig
+from zoo.audio.picture import band_frequencies
+from zoo.draws import random_keys
+from zoo.errors import RecipeError, ShapeError
+from zoo.recipe import dump_recipe, parse_recipe
 
 MEAN, STD = -4.2677393, 4.5689974
+
+EVERY_KIND: dict[str, AnyFrontEndConfig] = {
+    **FAMILIES,
+    "padded after normalising": AstFrontEndConfig(pad="after_normalise"),
+    "normalised per clip": AstFrontEndConfig(normalise="clip"),
+    "not normalised": AstFrontEndConfig(normalise="none"),
+    "short hops": PasstFrontEndConfig(hop_length=100, n_mels=40),
+}
+PADDING = {
+    "ast": -MEAN / (2 * STD),
+    "hf": -MEAN / (2 * STD),
+    "passt": (math.log(1e-5) + 4.5) / 5,
+    "padded after normalising": 0.0,
+    "normalised per clip": 0.0,
+    "not normalised": 0.0,
+    "short hops": (math.log(1e-5) + 4.5) / 5,
+}
+"""What the frames after a clip's last hold."""
+
+each_kind = pytest.mark.parametrize("name", list(EVERY_KIND))
 
 
 def _build(**changes: object) -> FrontEnd:
@@ -44,6 +73,182 @@ def _speechlike(num_samples: int, seed: int = 0) -> Tensor:
     noise = torch.randn(num_samples, generator=torch.Generator().manual_seed(seed))
     clock = torch.arange(num_samples) / 16_000
     return 0.05 * noise + 0.3 * torch.sin(2 * math.pi * 440 * clock) * torch.sin(2 * math.pi * 2 * clock) + 0.01
+
+
+def _batch() -> tuple[Tensor, Tensor, list[Tensor]]:
+    clips = [_speechlike(n, seed) for seed, n in enumerate([16_000, 9_999, 400, 399, 1, 560])]
+    batch = torch.zeros(len(clips), 16_000)
+    for row, clip in zip(batch, clips, strict=True):
+        row[: len(clip)] = clip
+    return batch, torch.tensor([len(clip) for clip in clips]), clips
+
+
+@each_kind
+def test_what_lies_behind_a_clip_has_no_influence_at_all(name: str) -> None:
+    batch, num_samples, _ = _batch()
+    front_end = EVERY_KIND[name].build()
+    for n_frames in (None, 70):
+        clean = front_end(batch, num_samples, n_frames)
+        for rubbish in (7.0, math.nan, math.inf, -1e30):
+            dirty = batch.clone()
+            for row, count in zip(dirty, num_samples.tolist(), strict=True):
+                row[count:] = rubbish
+            assert torch.equal(front_end(dirty, num_samples, n_frames), clean)
+
+
+@each_kind
+def test_a_clip_in_a_batch_equals_the_clip_alone(name: str) -> None:
+    batch, num_samples, clips = _batch()
+    front_end = EVERY_KIND[name].build()
+    log_mel = front_end(batch, num_samples)
+    assert log_mel.shape[2] == front_end.num_frames(batch.shape[1])
+    for row, clip in zip(log_mel, clips, strict=True):
+        alone = front_end(clip[None])[0]
+        assert alone.shape[1] == front_end.num_frames(len(clip))
+        torch.testing.assert_close(row[:, : alone.shape[1]], alone, rtol=0, atol=1e-5)
+        behind = row[:, alone.shape[1] :]
+        torch.testing.assert_close(behind, torch.full_like(behind, PADDING[name]))
+
+
+@each_kind
+def test_a_stated_width_does_not_depend_on_the_batch(name: str) -> None:
+    batch, num_samples, clips = _batch()
+    front_end = EVERY_KIND[name].build()
+    log_mel = front_end(batch, num_samples, 70)
+    for row, clip in zip(log_mel, clips, strict=True):
+        torch.testing.assert_close(row, front_end(clip[None], n_frames=70)[0], rtol=0, atol=1e-5)
+
+
+@each_kind
+@settings(max_examples=20, deadline=None)
+@given(num_samples=st.integers(0, 3_000), n_frames=st.integers(0, 30) | st.none())
+def test_the_width(name: str, num_samples: int, n_frames: int | None) -> None:
+    front_end = EVERY_KIND[name].build()
+    log_mel = front_end(torch.zeros(2, num_samples), n_frames=n_frames)
+    assert log_mel.shape == (2, front_end.n_mels, front_end.num_frames(num_samples) if n_frames is None else n_frames)
+    assert log_mel.isfinite().all()
+
+
+@each_kind
+@settings(max_examples=50, deadline=None)
+@given(number=st.integers(0, 200_000))
+def test_num_frames_undoes_num_samples(name: str, number: int) -> None:
+    front_end = EVERY_KIND[name].build()
+    assert front_end.num_frames(front_end.num_samples(number)) == number
+    several = torch.tensor([0, 1, 399, number])
+    assert front_end.num_frames(several).tolist() == [front_end.num_frames(n) for n in several.tolist()]
+    assert front_end.num_samples(several).tolist() == [front_end.num_samples(n) for n in several.tolist()]
+    assert front_end.num_frames(0) == front_end.num_frames(-5) == front_end.num_samples(0) == 0
+
+
+@each_kind
+def test_batches_larger_than_what_is_done_at_once(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    batch = torch.stack([_speechlike(2_000, seed) for seed in range(7)])
+    keys = random_keys(7)
+    front_end = EVERY_KIND[name].build()
+    at_once = front_end(batch, keys=keys)
+    monkeypatch.setattr(module, "_CPU_SAMPLES", 5_000)
+    torch.testing.assert_close(front_end(batch, keys=keys), at_once, rtol=0, atol=1e-6)
+    assert front_end(batch[:0]).shape == (0, front_end.n_mels, front_end.num_frames(2_000))
+
+
+@each_kind
+def test_autocast_changes_nothing(name: str) -> None:
+    waveform = _speechlike(8_000)[None]
+    front_end = EVERY_KIND[name].build()
+    expected = front_end(waveform)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = front_end(waveform)
+        half = front_end(waveform.bfloat16())
+    assert torch.equal(found, expected)
+    assert half.dtype == torch.float32
+
+
+@each_kind
+def test_it_runs_on_the_meta_device(name: str) -> None:
+    front_end = EVERY_KIND[name].build().to("meta")
+    num_samples = torch.zeros(3, dtype=torch.int64, device="meta")
+    log_mel = front_end(torch.zeros(3, 16_000, device="meta"), num_samples, 128, num_samples)
+    assert log_mel.shape == (3, front_end.n_mels, 128)
+
+
+@each_kind
+def test_it_adds_nothing_to_a_checkpoint(name: str) -> None:
+    front_end = EVERY_KIND[name].build()
+    assert not front_end.state_dict()
+    assert not list(front_end.parameters())
+
+
+@each_kind
+def test_a_waveform_without_a_batch_axis_is_refused(name: str) -> None:
+    with pytest.raises(ShapeError, match=r"waveform: found 1 axes \(8000,\) - expected 2 .* waveform\[None\]"):
+        EVERY_KIND[name].build()(torch.zeros(8_000))
+
+
+@pytest.mark.gpu
+@each_kind
+def test_on_the_device(name: str) -> None:
+    batch, num_samples, _ = _batch()
+    keys = random_keys(len(batch))
+    here, there = EVERY_KIND[name].build(), EVERY_KIND[name].build().cuda()
+    found = there(batch.cuda(), num_samples.cuda(), keys=keys.cuda()).cpu()
+    torch.testing.assert_close(found, here(batch, num_samples, keys=keys), rtol=0, atol=2e-3)
+
+
+@each_kind
+def test_a_config_comes_back_from_plain_values(name: str) -> None:
+    config = EVERY_KIND[name]
+    assert parse_front_end(config.model_dump(mode="json")) == config
+
+
+def test_a_config_without_kind_is_asts() -> None:
+    assert parse_front_end({"n_mels": 64}) == AstFrontEndConfig(n_mels=64)
+    with pytest.raises(ValidationError, match="does not match any of the expected tags: 'ast', 'passt'"):
+        parse_front_end({"kind": "pasta"})
+
+
+def test_the_bands_of_a_picture_lie_between_the_edges() -> None:
+    assert AstFrontEndConfig().band_limits == (20.0, 8_000.0)
+    assert PasstFrontEndConfig().band_limits == (0.0, 15_000.0)
+    assert AstFrontEndConfig(f_max=4_000.0).band_limits == PasstFrontEndConfig(f_min=20, f_max=4_000).band_limits
+    for config in EVERY_KIND.values():
+        low, high = config.band_limits
+        centres = band_frequencies(config)
+        assert low < centres[0] < centres[-1] < high
+        assert (np.diff(centres) > 0).all()
+
+
+RECIPE = """
+name: x
+model: {kind: passt, embed_dim: 24, depth: 1, num_heads: 3, n_frames: 200, num_classes: 2}
+objective: {kind: classification}
+data: {task: single-label}
+train: {epochs: 1, batch_size: 2}
+"""
+
+
+def test_the_kind_of_a_recipe() -> None:
+    assert parse_recipe(RECIPE, "x").front_end == AstFrontEndConfig()
+    assert parse_recipe(RECIPE + "front_end: {n_fft: 1024}\n", "x").front_end == AstFrontEndConfig(n_fft=1024)
+    passt = parse_recipe(RECIPE, "x", ["front_end.kind=passt", "front_end.f_min_range=1"])
+    assert passt.front_end == PasstFrontEndConfig(f_min_range=1)
+    assert parse_recipe(dump_recipe(passt), "x") == passt
+
+
+@pytest.mark.parametrize(
+    ("section", "text"),
+    [
+        ("{kind: pasta}", "x:7: front_end.kind: unknown kind 'pasta'; did you mean 'passt'? Known: ast, passt"),
+        ("{kind: passt, window: povey}", "x:7: front_end.window: unknown key"),
+        ("{f_max_range: 5}", "x:7: front_end.f_max_range: unknown key"),
+        ("{kind: passt, f_max: 15500.0}", "x:7: front_end.f_max_range: found 2000, which takes f_max (15500.0) to"),
+        ("{pad: never}", "x:7: front_end.pad: expected 'before_normalise' or 'after_normalise', got 'never'"),
+    ],
+)
+def test_a_wrong_section_says_so(section: str, text: str) -> None:
+    with pytest.raises(RecipeError) as error:
+        parse_recipe(f"{RECIPE}front_end: {section}\n", "x")
+    assert text in str(error.value)
 
 
 @pytest.mark.parametrize("num_samples", [400, 559, 560, 16_000, 12_345, 160_000])
@@ -125,13 +330,6 @@ def test_num_frames_and_num_samples_of_a_batch() -> None:
     assert ast.num_samples(numbers).tolist() == [ast.num_samples(number) for number in numbers.tolist()]
 
 
-@settings(max_examples=20, deadline=None)
-@given(st.integers(0, 3_000), st.integers(0, 30) | st.none())
-def test_the_width(num_samples: int, n_frames: int | None) -> None:
-    log_mel = _build()(torch.zeros(2, num_samples), n_frames=n_frames)
-    assert log_mel.shape == (2, 128, _build().num_frames(num_samples) if n_frames is None else n_frames)
-
-
 def test_padded_frames_are_zero_before_normalising() -> None:
     """As in the released code, where padding is louder than silence."""
     waveform = _speechlike(16_000)[None]
@@ -151,44 +349,59 @@ def test_the_end_is_cut() -> None:
     )
 
 
-def _batch() -> tuple[Tensor, Tensor, list[Tensor]]:
-    clips = [_speechlike(n, seed) for seed, n in enumerate([16_000, 9_999, 400, 399, 1, 560])]
-    batch = torch.zeros(len(clips), 16_000)
-    for row, clip in zip(batch, clips, strict=True):
-        row[: len(clip)] = clip
-    return batch, torch.tensor([len(clip) for clip in clips]), clips
+def test_padded_frames_are_zero_after_normalising() -> None:
+    """As in SSAST's code for SUPERB: real frames are what they are, padding is the data set's mean."""
+    waveform, num_samples = _speechlike(16_000)[None], torch.tensor([9_000])
+    before, after = _build(), _build(pad="after_normalise")
+    count = before.num_frames(9_000)
+    assert torch.equal(
+        after(waveform, num_samples, 128)[:, :, :count], before(waveform, num_samples, 128)[:, :, :count]
+    )
+    assert (after(waveform, num_samples, 128)[:, :, count:] == 0).all()
 
 
-@pytest.mark.parametrize("normalise", ["dataset", "clip"])
-def test_what_lies_behind_a_clip_has_no_influence_at_all(normalise: str) -> None:
-    batch, num_samples, _ = _batch()
-    ast = _build(normalise=normalise)
-    clean = ast(batch, num_samples)
-    for rubbish in (7.0, math.nan, math.inf, -1e30):
-        dirty = batch.clone()
-        for row, count in zip(dirty, num_samples.tolist(), strict=True):
-            row[count:] = rubbish
-        assert torch.equal(ast(dirty, num_samples), clean)
+def test_not_normalising() -> None:
+    """Hugging Face's do_normalize=False."""
+    waveform = _speechlike(16_000)
+    log_mel = _build(normalise="none", subtract_mean=False)(waveform[None], n_frames=128)
+    assert torch.equal(log_mel[0], torch.nn.functional.pad(_kaldi(waveform), (0, 30)))
 
 
-@pytest.mark.parametrize("normalise", ["dataset", "clip"])
-def test_a_clip_in_a_batch_equals_the_clip_alone(normalise: str) -> None:
-    batch, num_samples, clips = _batch()
-    ast = _build(normalise=normalise)
-    log_mel = ast(batch, num_samples)
-    padding = 0.0 if normalise == "clip" else -MEAN / (2 * STD)
-    for row, clip in zip(log_mel, clips, strict=True):
-        alone = ast(clip[None])[0]
-        torch.testing.assert_close(row[:, : alone.shape[1]], alone, rtol=0, atol=1e-5)
-        torch.testing.assert_close(row[:, alone.shape[1] :], torch.full_like(row[:, alone.shape[1] :], padding))
+@pytest.fixture
+def extractors() -> ModuleType:
+    """The module of Hugging Face's extractor."""
+    return pytest.importorskip(
+        "transformers.models.audio_spectrogram_transformer.feature_extraction_audio_spectrogram_transformer",
+        reason="transformers is the peer",
+    )
 
 
-def test_batches_larger_than_what_is_done_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    batch = torch.stack([_speechlike(2_000, seed) for seed in range(7)])
-    at_once = _build()(batch)
-    monkeypatch.setattr(module, "_CPU_SAMPLES", 5_000)
-    torch.testing.assert_close(_build()(batch), at_once, rtol=0, atol=1e-6)
-    assert _build()(batch[:0]).shape == (0, 128, 11)
+@pytest.mark.parametrize(
+    ("theirs", "ours", "n_frames"),
+    [
+        ({}, {}, 1_024),
+        ({"max_length": 128, "mean": -6.845978, "std": 5.5654526}, {"mean": -6.845978, "std": 5.5654526}, 128),
+        ({"max_length": 30, "num_mel_bins": 64}, {"n_mels": 64}, 30),
+        ({"do_normalize": False}, {"normalise": "none"}, 1_024),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:At least one mel filter has all zero values")
+def test_it_is_hugging_faces_extractor(
+    theirs: dict[str, Any], ours: dict[str, Any], n_frames: int, extractors: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its back end torchaudio bit for bit; its back end numpy computes in float64."""
+    front_end = FAMILIES["hf"].model_copy(update=ours).build()
+    clips = [_speechlike(n, seed) for seed, n in enumerate([8_000, 16_123, 400])]
+    found = [front_end(clip[None], n_frames=n_frames)[0].T for clip in clips]
+
+    def expected() -> list[Tensor]:
+        extractor = extractors.ASTFeatureExtractor(**theirs)
+        values = extractor([clip.numpy() for clip in clips], sampling_rate=16_000, return_tensors="np")["input_values"]
+        return list(torch.from_numpy(values))
+
+    torch.testing.assert_close(found, expected(), rtol=0, atol=0)
+    monkeypatch.setattr(extractors, "is_speech_available", lambda: False)
+    torch.testing.assert_close(found, expected(), rtol=0, atol=1e-3 if "do_normalize" in theirs else 1e-4)
 
 
 def test_normalising_per_clip() -> None:
@@ -208,27 +421,6 @@ def test_silence_normalised_per_clip_is_finite_and_near_zero() -> None:
     assert log_mel.abs().max() < 1e-2
 
 
-def test_autocast_changes_nothing() -> None:
-    waveform = _speechlike(8_000)[None]
-    expected = _build()(waveform)
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        found = _build()(waveform)
-        half = _build()(waveform.bfloat16())
-    assert torch.equal(found, expected)
-    assert half.dtype == torch.float32
-
-
-def test_it_runs_on_the_meta_device() -> None:
-    ast = _build().to("meta")
-    num_samples = torch.zeros(3, dtype=torch.int64, device="meta")
-    assert ast(torch.zeros(3, 16_000, device="meta"), num_samples, 128).shape == (3, 128, 128)
-
-
-def test_it_adds_nothing_to_a_checkpoint() -> None:
-    assert not _build().state_dict()
-    assert not list(_build().parameters())
-
-
 @pytest.mark.parametrize(
     ("changes", "text"),
     [
@@ -242,6 +434,7 @@ def test_it_adds_nothing_to_a_checkpoint() -> None:
         ({"mel_bins": 64}, "Extra inputs are not permitted"),
         ({"sample_rate": 16_000.5}, "valid integer"),
         ({"mean": math.nan}, "finite"),
+        ({"normalise": "batch"}, "'dataset', 'clip' or 'none'"),
     ],
 )
 def test_a_wrong_config_says_so(changes: dict[str, object], text: str) -> None:

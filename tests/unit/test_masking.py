@@ -7,6 +7,7 @@ from zoo.draws import clip_keys
 from zoo.errors import ShapeError
 from zoo.nn.masking import check_mask, draw_mask, mask_count, mask_counts, masked_index
 from zoo.nn.patch import PatchGrid
+from zoo.nn.released_masking import check_released_mask, draw_released_mask
 
 GRID = PatchGrid(8, 64)  # SSAST by patch, 10 s
 KEYS = clip_keys(0, 0, torch.arange(4000))
@@ -231,3 +232,60 @@ def test_the_sides_have_to_be_a_range(cluster_size):
 def test_neither_count_nor_share():
     with pytest.raises(ShapeError, match=r"num_masked: 2\.5 - expected a whole number, or a share"):
         check_mask(GRID, 2.5, (3, 5))
+
+
+@pytest.mark.parametrize("num_masked", [1, 100, 400, 510, 0.75])
+@pytest.mark.parametrize("cluster_size", [(3, 5), (1, 3), (1, 1)])
+def test_the_released_sampler_masks_exact_counts(cluster_size, num_masked):
+    is_masked = draw_released_mask(GRID, num_masked, cluster_size, KEYS[:20])
+    assert is_masked.sum(dim=1).tolist() == [mask_count(num_masked, 512)] * 20
+
+
+def test_the_released_sampler_has_its_slips():
+    """Its whole distribution is compared in tests/golden (kind ssast_mask_stats)."""
+    frequency = draw_released_mask(GRID, 400, (3, 5), KEYS[:400]).float().mean(dim=0)
+    assert frequency[0] == 0  # never masked
+    assert frequency[-1] == 0  # always cut
+    # Low mels half as often as the others: 0.42 against 0.89 in 4,000 draws of the released code.
+    rows = frequency.view(8, 64).mean(dim=1)
+    assert rows[0] == pytest.approx(0.42, abs=0.03)
+    assert rows[4] == pytest.approx(0.89, abs=0.03)
+    # One cluster of nine places in a row of its own: some run over the right edge into the next row.
+    few = draw_released_mask(GRID, 9, (3, 3), KEYS[:400]).view(-1, 8, 64)
+    assert (few[:, :, 0].any(dim=1) & few[:, :, -1].any(dim=1)).float().mean() > 0.02
+
+
+def test_the_released_sampler_draws_single_patches_fairly():
+    grid = PatchGrid(1, 512)
+    frequency = draw_released_mask(grid, 400, (1, 1), KEYS[:2000]).float().mean(dim=0)
+    # A coin of 400 / 512 in 2,000 clips, five standard deviations.
+    assert (frequency - 400 / 512).abs().max() < 5 * (0.78125 * 0.21875 / 2000) ** 0.5
+
+
+def test_the_released_mask_depends_on_key_and_purpose_alone():
+    first = draw_released_mask(GRID, 100, (3, 5), KEYS[:10])
+    assert torch.equal(draw_released_mask(GRID, 100, (3, 5), KEYS[:10].flip(0)), first.flip(0))
+    assert len({tuple(row.tolist()) for row in first}) == 10
+    assert not torch.equal(draw_released_mask(GRID, 100, (3, 5), KEYS[:10], purpose="other"), first)
+    assert not torch.equal(draw_released_mask(GRID, 100, (3, 5), -KEYS[:10]), first)
+
+
+@pytest.mark.parametrize("cluster_size", [(3, 5), (1, 1)])
+@pytest.mark.parametrize("num_masked", [50, 0.6])
+def test_the_released_mask_of_a_padded_clip_is_the_one_it_has_alone(cluster_size, num_masked):
+    columns = [64, 40, 17, 1, 0]
+    is_padded = padding(GRID, columns)
+    wide = draw_released_mask(GRID, num_masked, cluster_size, KEYS[:5], is_padded)
+    assert not (wide & is_padded).any()
+    for clip, width in enumerate(columns[:4]):
+        alone = draw_released_mask(PatchGrid(8, width), num_masked, cluster_size, KEYS[clip : clip + 1])
+        assert torch.equal(wide.view(5, 8, 64)[clip, :, :width], alone.view(8, width))
+        assert alone.any()
+
+
+def test_counts_with_which_the_released_sampler_would_never_end_are_refused():
+    check_released_mask(GRID, 510, (3, 5))
+    check_released_mask(GRID, 511, (1, 1))  # drawn one by one
+    for num_masked in (511, 0.999):
+        with pytest.raises(ShapeError, match=r"mask_sampler 'released' on the grid 8 x 64 .* expected at most 510"):
+            check_released_mask(GRID, num_masked, (3, 5))

@@ -392,7 +392,8 @@ def test_a_dump_is_complete_and_reads_back_equal(text: str) -> None:
     assert dump_recipe(parse(dumped)) == dumped
     values = yaml.safe_load(dumped)
     assert list(values) == list(Recipe.model_fields)
-    assert values["init"] == {"from": None}
+    assert values["init"]["from"] is None
+    assert set(values["init"]) == {"from", "positions", "channels", "cls", "patches", "front_end", "own"}
     assert values["model"]["patch_size"] == [16, 16]
     assert set(values["train"]) == {"epochs", "clips", "steps", "batch_size", "precision", "device", "compile"}
 

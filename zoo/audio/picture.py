@@ -1,27 +1,26 @@
 """A log-mel as a picture with its axes in seconds and hertz."""
 
-import math
-
 import numpy as np
+import torch
 from jaxtyping import Float, UInt8
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from zoo.audio.front_end import FrontEndConfig
+from zoo.audio.front_end import MelConfig
+from zoo.audio.mel_bank import hertz_to_mel
 
 
-def band_frequencies(front_end: FrontEndConfig) -> Float[np.ndarray, "mel"]:
-    """Centre of every mel band in hertz (Kaldi's mel scale, 1127 ln(1 + f / 700))."""
-    high = front_end.f_max if front_end.f_max is not None else front_end.sample_rate / 2
-    low_mel, high_mel = (1127.0 * math.log1p(f / 700.0) for f in (front_end.f_min, high))
+def band_frequencies(front_end: MelConfig) -> Float[np.ndarray, "mel"]:
+    """Centre of every mel band in hertz (Kaldi's mel scale)."""
+    low_mel, high_mel = hertz_to_mel(torch.tensor(front_end.band_limits, dtype=torch.float64)).tolist()
     centres = low_mel + (high_mel - low_mel) * (np.arange(front_end.n_mels) + 1) / (front_end.n_mels + 1)
     return 700.0 * np.expm1(centres / 1127.0)
 
 
 def draw_log_mels(
     log_mels: dict[str, Float[Tensor, "mel frame"]],
-    front_end: FrontEndConfig,
+    front_end: MelConfig,
     step: tuple[int, int] | None = None,
     limits_of: Float[Tensor, "mel any_frame"] | None = None,
 ) -> UInt8[np.ndarray, "height width 3"]:

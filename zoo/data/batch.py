@@ -99,12 +99,13 @@ class InputMaker(nn.Module):
     @torch.no_grad()
     def forward(self, batch: Batch, epoch: int, training: bool) -> Inputs:
         keys = clip_keys(self.seed, epoch if training else _EVALUATION_EPOCH, batch.ids)
+        drawn = keys if training else None  # what a front end draws, it draws in training only
         num_frames = None
         if self.padding == "masked":
-            log_mel = self.front_end(batch.waveform, batch.num_samples)
+            log_mel = self.front_end(batch.waveform, batch.num_samples, keys=drawn).as_subclass(Tensor)
             num_frames = self.front_end.num_frames(batch.num_samples)
         else:
-            log_mel = self.front_end(batch.waveform, batch.num_samples, n_frames=self.n_frames)
+            log_mel = self.front_end(batch.waveform, batch.num_samples, self.n_frames, drawn).as_subclass(Tensor)
         if training and self.augment is not None:
             log_mel = self.augment(log_mel, num_frames, keys)
         return Inputs(log_mel, num_frames, batch.target, keys, batch.names)

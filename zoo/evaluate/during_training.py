@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from zoo.audio.front_end import FrontEndConfig
+from zoo.audio.front_end import MelConfig
 from zoo.audio.picture import draw_log_mels
 from zoo.data.bad_audio import BadAudioLog
 from zoo.data.batch import Inputs
@@ -28,7 +28,7 @@ class Setting:
     model: Any
     loader: Loader
     make_inputs: MakeInputs
-    front_end: FrontEndConfig
+    front_end: MelConfig
     device: torch.device
     precision: Precision
     log_image: LogImage

@@ -9,7 +9,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from zoo.audio.front_end import FrontEndConfig
+from zoo.audio.front_end import MelConfig
 from zoo.audio.picture import draw_log_mels
 from zoo.data.batch import Inputs
 
@@ -18,7 +18,7 @@ Picture = UInt8[np.ndarray, "height width 3"]
 
 @torch.no_grad()
 def pretraining_pictures(
-    model: Any, inputs: Inputs, front_end: FrontEndConfig, count: int, rescale: bool
+    model: Any, inputs: Inputs, front_end: MelConfig, count: int, rescale: bool
 ) -> dict[str, list[Picture]]:
     """`log_mel/input`, `log_mel/masked` and `log_mel/reconstructed` of the first `count` clips.
 

@@ -1,14 +1,16 @@
 """The pretraining model of SSAST: hides patches of a clip and predicts them from the rest."""
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from zoo.draws import random_keys
+from zoo.errors import ShapeError
 from zoo.models.registry import ModelConfig
-from zoo.models.spectrogram_model import check_input
+from zoo.models.spectrogram_model import accept, check_input
 from zoo.models.transformer import SpectrogramTransformer
 from zoo.nn.masking import draw_mask, mask_count, masked_index
 from zoo.nn.patch import PatchGrid, fold_patches, unfold_patches
@@ -63,9 +65,9 @@ class MaskedPatchModel(nn.Module):
 
     Both tasks look at one mask and one pass through the encoder: nothing in SSAST's losses needs two, and a step costs
     half. With `separate_masks` each has a mask and a pass of its own, as in the released code (one batch of twice the
-    size here). Masks are drawn in evaluation too. A masked patch's embedding is replaced before positions are added,
-    so that nothing of its content reaches the encoder, while its place does. Patches that are not wholly inside
-    `num_frames` are neither masked nor seen.
+    size here). Masks are drawn in evaluation too, by `sampler`. A masked patch's embedding is replaced before positions
+    are added, so that nothing of its content reaches the encoder, while its place does. Patches that are not wholly
+    inside `num_frames` are neither masked nor seen.
 
     `backbone` is the fine-tuning model without aggregator and head, so its keys are those of fine-tuning. The trunk
     and the mask token start as `zoo.nn.init` says, the two prediction heads from torch's default, as released.
@@ -77,14 +79,17 @@ class MaskedPatchModel(nn.Module):
         num_masked: float,
         cluster_size: tuple[int, int],
         separate_masks: bool = False,
+        sampler: Callable[..., Tensor] = draw_mask,
         *,
         config: ModelConfig,
     ) -> None:
         super().__init__()
         self.config = config
+        self.front_end: Any = None  # of a loaded model, as in SpectrogramModel
         self.num_masked = num_masked
         self.cluster_size = cluster_size
         self.separate_masks = separate_masks
+        self.sampler = sampler
         self.backbone = backbone
         patch = backbone.embedding.patch
         self.mask_token = nn.Parameter(torch.empty(1, 1, backbone.embed_dim))
@@ -109,31 +114,43 @@ class MaskedPatchModel(nn.Module):
         log_mel: Float[Tensor, "..."],
         num_frames: Int[Tensor, "..."] | None = None,
         keys: Int[Tensor, "batch"] | None = None,
+        masks: tuple[Bool[Tensor, "..."], Bool[Tensor, "..."]] | None = None,
     ) -> MaskedPatchOutput:
         """log_mel (B, n_mels, T), num_frames (B,), keys (B,): as in SpectrogramTransformer; keys decide the masks.
 
-        Raises ShapeError as there.
+        masks: (of reconstruct, of classify), each (B, N), state what is masked instead of drawing it; any number of
+            patches, padding left out. Two that differ take two passes, as `separate_masks` does.
+
+        Raises ShapeError as there, and for masks that do not fit the grid.
         """
+        log_mel = accept(log_mel, self.front_end)
         check_input(log_mel, num_frames, self.config, self.min_frames, self.max_frames)
         patches, grid = self.backbone.embedding.patches(log_mel)
         is_padded = self.backbone.embedding.padding(num_frames, grid)
         if keys is None:
             keys = random_keys(log_mel.shape[0], log_mel.device)
-        passes = 2 if self.separate_masks else 1
-        tasks = (RECONSTRUCT, CLASSIFY)[:passes]
-        is_masked = torch.cat([self.draw(grid, keys, task, is_padded) for task in tasks])  # (passes * B, N)
+        if masks is None:
+            tasks = (RECONSTRUCT, CLASSIFY) if self.separate_masks else (RECONSTRUCT,)
+            of_pass = [self.draw(grid, keys, task, is_padded) for task in tasks]
+            max_count = mask_count(self.num_masked, grid.num_patches)
+        else:
+            _check_masks(masks, patches.shape[:2], grid)
+            of_pass = [mask if is_padded is None else mask & ~is_padded for mask in masks]
+            if torch.equal(*of_pass):
+                del of_pass[1]
+            max_count = max(int(mask.sum(dim=1).max()) for mask in of_pass)
+        passes = len(of_pass)
         tokens = self.encode(
             patches.repeat(passes, 1, 1),
             grid,
-            is_masked,
+            torch.cat(of_pass),  # (passes * B, N)
             None if is_padded is None else is_padded.repeat(passes, 1),
             keys.repeat(passes),
-        )
+        ).chunk(passes)
         values = unfold_patches(log_mel, self.backbone.embedding.patch.patch_size, self._stride).detach()
-        tokens_of, masks = tokens.chunk(passes), is_masked.chunk(passes)
         return MaskedPatchOutput(
-            self.predict(self.reconstruct, tokens_of[0], values, masks[0]),
-            self.predict(self.classify, tokens_of[-1], values, masks[-1]),
+            self.predict(self.reconstruct, tokens[0], values, of_pass[0], max_count),
+            self.predict(self.classify, tokens[-1], values, of_pass[-1], max_count),
         )
 
     def draw(
@@ -145,7 +162,7 @@ class MaskedPatchModel(nn.Module):
     ) -> Bool[Tensor, "batch patch"]:
         """The mask of one task, RECONSTRUCT or CLASSIFY; the same keys give the same mask."""
         purpose = task if self.separate_masks else RECONSTRUCT
-        return draw_mask(grid, self.num_masked, self.cluster_size, keys, is_padded, purpose)
+        return self.sampler(grid, self.num_masked, self.cluster_size, keys, is_padded, purpose)
 
     def encode(
         self,
@@ -154,22 +171,24 @@ class MaskedPatchModel(nn.Module):
         is_masked: Bool[Tensor, "batch patch"],
         is_padded: Bool[Tensor, "batch patch"] | None = None,
         keys: Int[Tensor, "batch"] | None = None,
-    ) -> Float[Tensor, "batch patch embed"]:
-        """Hides the masked patches, encodes the rest with them, and leaves the prefix tokens out."""
+    ) -> Float[Tensor, "batch token embed"]:
+        """Hides the masked patches, and encodes the rest with them; all tokens, the prefix first."""
         embedding = self.backbone.embedding
         patches = torch.where(is_masked[:, :, None], self.mask_token.to(patches.dtype), patches)
         tokens, is_padded_token = embedding.assemble(patches, grid, is_padded, keys)  # (B, P + N, D)
-        return self.backbone.encoder(tokens, is_padded_token)[:, embedding.num_prefix_tokens :]  # (B, N, D)
+        return self.backbone.encoder(tokens, is_padded_token)  # (B, P + N, D)
 
     def predict(
         self,
         head: nn.Module,
-        tokens: Float[Tensor, "batch patch embed"],
+        tokens: Float[Tensor, "batch token embed"],
         values: Float[Tensor, "batch patch patch_dim"],
         is_masked: Bool[Tensor, "batch patch"],
+        max_count: int,
     ) -> MaskedPatches:
-        """What `head` says about the masked patches, beside their true values."""
-        index, length = masked_index(is_masked, mask_count(self.num_masked, is_masked.shape[1]))  # (B, L), (B,)
+        """What `head` says about the masked patches, at most `max_count` of a clip, beside their true values."""
+        index, length = masked_index(is_masked, max_count)  # (B, L), (B,)
+        tokens = self._patch_tokens(tokens)
         is_real = (torch.arange(index.shape[1], device=index.device) < length[:, None])[:, :, None]
         output = head(tokens.gather(1, index[:, :, None].expand(-1, -1, tokens.shape[2])))  # (B, L, patch_dim)
         target = values.gather(1, index[:, :, None].expand(-1, -1, values.shape[2]))
@@ -188,13 +207,15 @@ class MaskedPatchModel(nn.Module):
         rescale: give every prediction the mean and deviation of the true patch: a model trained on targets that were
             normalised patch by patch says nothing about them (He et al. 2022 draw theirs so too).
         """
+        log_mel = accept(log_mel, self.front_end)
         check_input(log_mel, num_frames, self.config, self.min_frames, self.max_frames)
         patches, grid = self.backbone.embedding.patches(log_mel)
         is_padded = self.backbone.embedding.padding(num_frames, grid)
         if keys is None:
             keys = random_keys(log_mel.shape[0], log_mel.device)
         is_masked = self.draw(grid, keys, RECONSTRUCT, is_padded)
-        predicted = self.reconstruct(self.encode(patches, grid, is_masked, is_padded, keys)).to(log_mel.dtype)
+        tokens = self._patch_tokens(self.encode(patches, grid, is_masked, is_padded, keys))
+        predicted = self.reconstruct(tokens).to(log_mel.dtype)  # (B, N, patch_dim)
         patch_size = self.backbone.embedding.patch.patch_size
         values = unfold_patches(log_mel, patch_size, self._stride)
         if rescale:
@@ -212,3 +233,16 @@ class MaskedPatchModel(nn.Module):
     @property
     def _stride(self) -> tuple[int, int]:
         return self.backbone.embedding.patch.stride
+
+    def _patch_tokens(self, tokens: Tensor) -> Tensor:
+        """Without the prefix: (B, P + N, D) to (B, N, D)."""
+        return tokens[:, self.backbone.embedding.num_prefix_tokens :]
+
+
+def _check_masks(masks: tuple[Tensor, Tensor], shape: tuple[int, ...], grid: PatchGrid) -> None:
+    for name, mask in zip((RECONSTRUCT, CLASSIFY), masks, strict=True):
+        if tuple(mask.shape) != tuple(shape):
+            raise ShapeError(
+                f"masks: {name}: found shape {tuple(mask.shape)} - expected {tuple(shape)}, one for each of the "
+                f"{grid.freq} x {grid.time} patches of every clip - draw it on the grid of this input"
+            )

@@ -10,7 +10,7 @@ from typing import Literal
 
 from zoo.config import Probability, SizePair
 from zoo.models.registry import register
-from zoo.models.transformer import SpectrogramTransformer, TransformerConfig
+from zoo.models.transformer import Epsilon, SpectrogramTransformer, TransformerConfig
 from zoo.nn.aggregator import ClsAggregator
 from zoo.nn.position import LearnedPosition
 
@@ -24,7 +24,9 @@ class AstMinimalConfig(TransformerConfig):
     """Step between neighbouring patches."""
     dropout: Probability = 0.1
     """After the embedding and inside every layer."""
+    norm_eps: Epsilon = 1e-5
+    """LayerNorm's epsilon in the encoder: PyTorch's."""
 
     def build(self) -> SpectrogramTransformer:
         position = LearnedPosition(self.grid, self.embed_dim)
-        return self.assemble(position, 1, ClsAggregator(), qkv_bias=False, eps=1e-5)
+        return self.assemble(position, 1, ClsAggregator(), qkv_bias=False)

@@ -7,7 +7,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Annotated, Any, TypeVar
 
-from pydantic import Field, TypeAdapter, ValidationError, model_validator
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 from torch import nn
 
 from zoo.config import Config
@@ -101,6 +101,31 @@ def parse_model_config(fields: Mapping[str, Any]) -> ModelConfig:
     """A config from plain values, as a recipe or a checkpoint's `config.json` has them. Raises pydantic's error."""
     adapter: TypeAdapter[ModelConfig] = TypeAdapter(model_config_union())
     return adapter.validate_python(dict(fields))
+
+
+def config_fields(kind: str) -> tuple[str, ...]:
+    """The names of a kind's fields. Raises RecipeError for an unknown kind."""
+    if kind not in _kinds:
+        raise RecipeError(f"kind: found {kind!r} - expected one of {', '.join(_kinds)}{_near(str(kind), _kinds)}")
+    return tuple(_kinds[kind].model_fields)
+
+
+def check_values(where: str, fields: Mapping[str, Any]) -> None:
+    """Raises RecipeError for a value that no family takes in a field of that name; unknown names pass."""
+    for key, value in fields.items():
+        infos = [family.model_fields[key] for family in _kinds.values() if key in family.model_fields]
+        problem = None
+        for info in infos:
+            kind_of_value: Any = Annotated[info.annotation, info]
+            try:
+                TypeAdapter(kind_of_value, config=ConfigDict(strict=True)).validate_python(value)
+            except ValidationError as error:
+                problem = error.errors()[0]["msg"]
+            else:
+                break
+        else:
+            if problem is not None:
+                raise RecipeError(f"{where}: {key}: found {value!r} - expected: {problem}")
 
 
 def preset_config(name: str, **overrides: Any) -> ModelConfig:

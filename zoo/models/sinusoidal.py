@@ -11,7 +11,7 @@ from typing import Literal
 
 from zoo.config import Probability, SizePair
 from zoo.models.registry import register
-from zoo.models.transformer import SpectrogramTransformer, TransformerConfig
+from zoo.models.transformer import Epsilon, SpectrogramTransformer, TransformerConfig
 from zoo.nn.aggregator import PatchMeanAggregator
 from zoo.nn.position import SinusoidalPosition
 
@@ -25,6 +25,8 @@ class AstSinusoidalConfig(TransformerConfig):
     """Step between neighbouring patches."""
     dropout: Probability = 0.1
     """After the embedding and inside every layer."""
+    norm_eps: Epsilon = 1e-5
+    """LayerNorm's epsilon in the encoder: the original Transformer's, and PyTorch's."""
 
     def problems(self) -> Iterator[str]:
         yield from super().problems()
@@ -36,4 +38,4 @@ class AstSinusoidalConfig(TransformerConfig):
 
     def build(self) -> SpectrogramTransformer:
         position = SinusoidalPosition(self.grid, self.embed_dim)
-        return self.assemble(position, 0, PatchMeanAggregator(num_prefix_tokens=0), norm="post", eps=1e-5)
+        return self.assemble(position, 0, PatchMeanAggregator(num_prefix_tokens=0), norm="post")

@@ -1,6 +1,7 @@
 """What every model of the zoo offers: tokens, features and logits of a log-mel, of clips of any length."""
 
 from abc import abstractmethod
+from typing import Any
 
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
@@ -25,14 +26,21 @@ class SpectrogramModel(nn.Module):
         num_frames (B,): how many frames of each clip are real; None when all are. Padding a clip changes nothing.
         keys (B,): the clips' keys for what is drawn in training (`zoo.draws`); None draws new ones.
     and raise ShapeError for another rank, another number of mel bands, or an input that is too short or too long.
+
+    A loaded model also has the config of the front end that it was trained behind, and names for its outputs; both are
+    None for a new one. It refuses a log-mel that another front end made.
     """
 
     aggregator: nn.Module | None
     head: nn.Module | None
+    front_end: Any
+    labels: tuple[str, ...] | None
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
+        self.front_end = None
+        self.labels = None
 
     @property
     def min_frames(self) -> int:
@@ -55,7 +63,7 @@ class SpectrogramModel(nn.Module):
         keys: Int[Tensor, "batch"] | None = None,
     ) -> Float[Tensor, "batch token embed"]:
         """The encoder's output."""
-        return self.encode(log_mel, num_frames, keys)[0]
+        return self.encode(accept(log_mel, self.front_end), num_frames, keys)[0]
 
     def features(
         self,
@@ -66,7 +74,7 @@ class SpectrogramModel(nn.Module):
         """One vector a clip: what the aggregator makes of the tokens."""
         if self.aggregator is None:
             raise ShapeError(NO_AGGREGATOR)
-        return self.aggregator(*self.encode(log_mel, num_frames, keys))  # (B, D)
+        return self.aggregator(*self.encode(accept(log_mel, self.front_end), num_frames, keys))  # (B, D)
 
     def forward(
         self,
@@ -79,6 +87,29 @@ class SpectrogramModel(nn.Module):
             return self.tokens(log_mel, num_frames, keys)  # (B, N, D)
         features = self.features(log_mel, num_frames, keys)  # (B, D)
         return features if self.head is None else self.head(features)  # (B, C)
+
+
+def accept(log_mel: Float[Tensor, "..."], front_end: Any) -> Float[Tensor, "..."]:
+    """The log-mel as a plain tensor. One that knows its maker (`zoo.audio.log_mel`) must have the model's own.
+
+    Raises:
+        ShapeError: naming every field in which the two front ends differ.
+    """
+    if type(log_mel) is Tensor:
+        return log_mel
+    maker = getattr(log_mel, "front_end", None)
+    if maker is not None and front_end is not None and maker != front_end:
+        ours, theirs = front_end.model_dump(), maker.model_dump()
+        fields = [
+            f"{key} is {theirs.get(key)!r}, the model's {ours.get(key)!r}"
+            for key in {**ours, **theirs}
+            if theirs.get(key) != ours.get(key)
+        ]
+        raise ShapeError(
+            f"log_mel: found one of another front end ({'; '.join(fields)}) - expected that of the model's training - "
+            "use model.front_end.build(), or zoo.front_end of the same checkpoint"
+        )
+    return log_mel.as_subclass(Tensor)
 
 
 def check_input(
@@ -100,7 +131,9 @@ def check_input(
         )
     if log_mel.shape[1] != config.n_mels:
         swapped = log_mel.shape[2] == config.n_mels
-        hint = "transpose it: log_mel.mT" if swapped else f"use a front end with {config.n_mels}, or build with n_mels"
+        hint = f"use a front end with {config.n_mels}, or build with n_mels={log_mel.shape[1]}"
+        if swapped:
+            hint = f"this is (batch, frames, mels): found {tuple(log_mel.shape)}, so transpose it: log_mel.mT"
         raise ShapeError(f"log_mel: found {log_mel.shape[1]} mel bands - expected {config.n_mels} - {hint}")
     if log_mel.shape[2] < min_frames:
         raise ShapeError(f"log_mel: found {log_mel.shape[2]} frames - expected at least {min_frames} - pad the clip")

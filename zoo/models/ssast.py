@@ -4,6 +4,10 @@ The trunk is AST's. Pretraining takes patches without overlap, 16x16 or whole fr
 in 10 s, "patch" in clusters of 3 to 5 patches, "frame" one by one. Fine-tuning classifies the mean of the patch tokens,
 both prefix tokens left out. The presets' stride is that of pretraining; the released fine-tuning recipes set 10x10
 (frame: 128x1) and resize the positions when loading.
+
+Pretraining here draws one mask and makes one pass for both losses. The released joint loss draws two and makes two:
+with `separate_masks: true` here and `reconstruct_weight: 10`, `softmax_over: predictions` in the objective it is that
+loss, number for number (tests/golden/test_joint_loss.py); `mask_sampler: released` then draws the masks as it did.
 """
 
 from typing import Any, Literal
@@ -15,8 +19,9 @@ from zoo.models.masked_patch import MaskedPatchModel
 from zoo.models.registry import register
 from zoo.models.transformer import SpectrogramTransformer, TransformerConfig
 from zoo.nn.aggregator import PatchMeanAggregator
-from zoo.nn.masking import check_mask
+from zoo.nn.masking import check_mask, draw_mask
 from zoo.nn.position import LearnedPosition
+from zoo.nn.released_masking import check_released_mask, draw_released_mask
 
 _PATCHES: dict[str, dict[str, Any]] = {
     "patch": {"patch_size": (16, 16), "stride": (16, 16), "cluster_size": (3, 5)},
@@ -44,6 +49,11 @@ class SsastConfig(TransformerConfig):
 
     separate_masks: bool = False
     """A mask and a pass through the encoder for each of the two pretraining losses, as released; twice the cost."""
+    mask_sampler: Literal["even", "released"] = "even"
+    """`even` masks every patch equally often, for all clips of a batch at once. `released` is the released code's
+    sampler with its slips: patch 0 is never masked, clusters wrap over the right edge, low mels are masked half as
+    often as others; a loop over the clips in Python, which makes the device wait. It is for repeating published runs:
+    a patch that is seldom hidden is seldom learnt from."""
 
     def build(self) -> SpectrogramTransformer:
         return self.assemble(LearnedPosition(self.grid, self.embed_dim), 2, PatchMeanAggregator())
@@ -58,6 +68,8 @@ class SsastConfig(TransformerConfig):
             )
         try:
             check_mask(self.grid, self.num_masked, self.cluster_size)
+            if self.mask_sampler == "released":
+                check_released_mask(self.grid, self.num_masked, self.cluster_size)
         except ShapeError as error:
             raise RecipeError(f"model.{error}") from None
 
@@ -65,4 +77,5 @@ class SsastConfig(TransformerConfig):
         self.check_pretraining()
         backbone = self.model_copy(update={"num_classes": 0}).build()
         backbone.aggregator = None
-        return MaskedPatchModel(backbone, self.num_masked, self.cluster_size, self.separate_masks, config=self)
+        sampler = draw_released_mask if self.mask_sampler == "released" else draw_mask
+        return MaskedPatchModel(backbone, self.num_masked, self.cluster_size, self.separate_masks, sampler, config=self)

@@ -18,6 +18,8 @@ from zoo.nn.patch import PatchEmbed, PatchGrid, patch_grid
 from zoo.nn.patchout import Patchout
 from zoo.nn.prefix import PrefixTokens
 
+Epsilon = Annotated[float, Field(gt=0, lt=1)]
+
 
 class TransformerConfig(ModelConfig):
     """The numbers that every spectrogram transformer has. Pairs are (freq, time)."""
@@ -37,6 +39,10 @@ class TransformerConfig(ModelConfig):
     """After the embedding and inside every layer; the published models have none."""
     drop_path: Probability = 0.0
     """Stochastic depth, growing linearly to this at the last layer."""
+    norm_eps: Epsilon = 1e-6
+    """LayerNorm's epsilon in the encoder; 1e-6 in the released AST, SSAST and PaSST, 1e-12 in Hugging Face's AST."""
+    head_norm_eps: Epsilon = 1e-5
+    """LayerNorm's epsilon in the head; 1e-5 (torch's default) in the released code, 1e-12 in Hugging Face's AST."""
 
     def problems(self) -> Iterator[str]:
         yield from super().problems()
@@ -76,7 +82,6 @@ class TransformerConfig(ModelConfig):
         patchout: Patchout | None = None,
         qkv_bias: bool = True,
         norm: Literal["pre", "post"] = "pre",
-        eps: float = 1e-6,
     ) -> "SpectrogramTransformer":
         """The model of this size, freshly initialised, from what a family chooses. The rest is common to all."""
         embedding = Embedding(
@@ -95,9 +100,9 @@ class TransformerConfig(ModelConfig):
             self.dropout,
             self.drop_path,
             norm,
-            eps,
+            self.norm_eps,
         )
-        head = MLPHead(self.embed_dim, self.num_classes) if self.num_classes else None
+        head = MLPHead(self.embed_dim, self.num_classes, self.head_norm_eps) if self.num_classes else None
         model = SpectrogramTransformer(embedding, encoder, aggregator, head, config=self)
         init_weights(model)
         return model

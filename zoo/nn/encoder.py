@@ -94,7 +94,7 @@ class Block(nn.Module):
         self.norm1 = nn.LayerNorm(embed_dim, eps=eps)
         self.attn = Attention(embed_dim, num_heads, qkv_bias, dropout)
         self.norm2 = nn.LayerNorm(embed_dim, eps=eps)
-        self.mlp = Mlp(embed_dim, int(embed_dim * mlp_ratio), dropout)
+        self.mlp = Mlp(embed_dim, round(embed_dim * mlp_ratio), dropout)
         self.dropout = nn.Dropout(dropout)
         self.drop_path = DropPath(drop_path)
 

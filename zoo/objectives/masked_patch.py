@@ -1,7 +1,11 @@
 """SSAST's pretext task: rebuild masked patches, and tell which masked patch is which.
 
-Source: Gong et al. 2022 (SSAST), eqs. 1 to 3. Letters: B clips, L masked patches of the clip that has most (shorter
-rows are padded), K numbers in a patch (mels × frames).
+Source: Gong et al. 2022 (SSAST), eqs. 1 to 3. By default both losses look at one mask and one pass through the encoder
+(`MaskedPatchModel`), and the softmax is the paper's. The released joint loss is NCE + 10 * MSE of two passes, each with
+a mask of its own: `separate_masks` of the model and `softmax_over: predictions` here give its numbers.
+
+Letters: B clips, L masked patches of the clip that has most (shorter rows are padded), K numbers in a patch (mels ×
+frames).
 """
 
 from functools import partial

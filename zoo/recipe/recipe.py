@@ -12,8 +12,9 @@ from typing import Annotated, Any, get_type_hints
 import yaml
 from pydantic import AfterValidator, Field, model_validator
 
+from zoo.audio.ast_front_end import AstFrontEndConfig
 from zoo.audio.augment import AugmentConfig
-from zoo.audio.front_end import FrontEndConfig
+from zoo.audio.front_ends import FrontEndConfig
 from zoo.config import Config
 from zoo.data.config import DataConfig
 from zoo.models import AnyModelConfig
@@ -52,7 +53,7 @@ class Recipe(Config):
     """Every draw follows from it."""
     model: AnyModelConfig
     init: InitConfig = InitConfig()
-    front_end: FrontEndConfig = FrontEndConfig()
+    front_end: FrontEndConfig = AstFrontEndConfig()
     data: DataConfig = DataConfig()
     augment: AugmentConfig = AugmentConfig()
     objective: ObjectiveConfig

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from zoo.audio.augment import AugmentConfig
-from zoo.audio.front_end import FrontEndConfig
+from zoo.audio.front_end import MelConfig
 from zoo.data.config import DataConfig
 from zoo.errors import RecipeError
 from zoo.models import ModelConfig
@@ -66,14 +66,14 @@ def _model_can_be_pretrained(objective: Objective, model: ModelConfig) -> Broken
 
 
 @_rule("front_end", "model")
-def _same_mel_bands(front_end: FrontEndConfig, model: ModelConfig) -> Broken:
+def _same_mel_bands(front_end: MelConfig, model: ModelConfig) -> Broken:
     if front_end.n_mels != model.n_mels:
         text = f"found {front_end.n_mels} with model.n_mels {model.n_mels} - expected the same - change one of the two"
         yield ("front_end", "n_mels"), text
 
 
 @_rule("augment", "front_end")
-def _some_mel_band_stays(augment: AugmentConfig, front_end: FrontEndConfig) -> Broken:
+def _some_mel_band_stays(augment: AugmentConfig, front_end: MelConfig) -> Broken:
     if augment.freq_mask >= front_end.n_mels:
         text = f"found {augment.freq_mask} with front_end.n_mels {front_end.n_mels} - expected less - lower it"
         yield ("augment", "freq_mask"), text

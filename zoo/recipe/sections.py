@@ -1,10 +1,11 @@
 """The sections of a recipe that steer a run as a whole. All others lie beside the class they build."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
 from zoo.config import Config
+from zoo.weights.adapt import AdaptConfig
 
 BatchSize = Annotated[int, Field(ge=1, le=65_536)]
 Clips = Annotated[int, Field(ge=1, le=10**12)]
@@ -12,11 +13,17 @@ Clips = Annotated[int, Field(ge=1, le=10**12)]
 Metric = Literal["accuracy", "balanced_accuracy", "mAP", "auc", "f1", "loss"]
 
 
-class InitConfig(Config):
-    """What the weights start from."""
+class InitConfig(AdaptConfig):
+    """What the weights start from, and how they are brought to the model's geometry."""
 
     path: Annotated[str, Field(min_length=1)] | None = Field(default=None, alias="from")
-    """`from` in the recipe: a run folder, a checkpoint folder or a file; null starts from fresh weights."""
+    """`from` in the recipe: a run folder, a checkpoint folder, a file of any known format, or a name that
+    `zoo checkpoints` lists; null starts from fresh weights."""
+    front_end: Literal["same", "any"] = "same"
+    """`same`: refuse weights that were trained behind another front end (mean, std and band count may differ).
+    `any`: take them all the same, as a comparison behind one front end does."""
+    own: dict[str, Any] = Field(default_factory=dict)
+    """Fields of the checkpoint's own model that its tensors do not tell: `{kind: ssast}`, `{num_heads: 4}`, ..."""
 
 
 class TrainConfig(Config):

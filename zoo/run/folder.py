@@ -7,14 +7,18 @@ from torch import nn
 
 from zoo import __version__
 from zoo.audio.front_end import FrontEnd
+from zoo.audio.front_ends import parse_front_end
 from zoo.data.manifest import SourceConfig
 from zoo.errors import CheckpointError, DataError, RecipeError
 from zoo.recipe import Recipe, dump_recipe, parse_recipe, recipe_differences
 from zoo.run.data import FoundData, RunData
 from zoo.train.checkpoint import latest
-from zoo.weights.load import initialise, read
+from zoo.weights.load import initialise
+from zoo.weights.source import Loaded, read
 
 RECIPE = "recipe.yaml"
+FRONT_END_MAY_DIFFER = ("mean", "std", "n_mels")
+"""Of a checkpoint's front end and a recipe's: the data set's statistics, and the bands, to which positions adapt."""
 MAY_CHANGE_ON_RESUME = ("data.num_workers", "data.max_bad_share", "log.", "train.device")
 
 
@@ -70,15 +74,17 @@ def start_from(model: nn.Module, recipe: Recipe, data: RunData) -> dict[str, Any
     A classifier comes along only when it was trained for the same labels in the same order.
     """
     assert recipe.init.path is not None
-    source = read(recipe.init.path)
+    source = read_init(recipe)
     differing = _front_end_differences(source.config.get("front_end"), data.front_end)
-    if differing:
+    refused = [text for field, text in differing.items() if field not in FRONT_END_MAY_DIFFER]
+    if refused and recipe.init.front_end == "same":
         raise CheckpointError(
-            f"init.from: {source.folder} was trained behind another front end ({'; '.join(differing[:4])}) - "
-            "expected the same - copy its front_end section into the recipe"
+            f"init.from: {source.path} was trained behind another front end ({'; '.join(refused[:4])}) - "
+            "expected the same - copy its front_end section into the recipe, or set init.front_end to any"
         )
     labels = data.found.labels
-    initialise(model, source, with_head=labels is not None and source.config.get("labels") == list(labels.names))
+    with_head = labels is not None and source.config.get("labels") == list(labels.names)
+    report = initialise(model, source, with_head, recipe.init)
     config = source.config
     history = list(config.get("history", []))
     if history:
@@ -88,8 +94,15 @@ def start_from(model: nn.Module, recipe: Recipe, data: RunData) -> dict[str, Any
         "name": history[-1]["name"] if history else None,
         "clips": sum(entry["clips"] for entry in history),
         "seconds": sum(entry["seconds"] for entry in history),
+        "notes": [*report.notes, *(f"front end: {text}" for text in differing.values())],
         "history": history,
     }
+
+
+def read_init(recipe: Recipe) -> Loaded:
+    """The checkpoint that `init.from` names; the recipe's model says what its geometry may be."""
+    assert recipe.init.path is not None
+    return read(recipe.init.path, recipe.init.own, recipe.model.model_dump())
 
 
 def check_same_data(config: dict[str, Any], found: FoundData, out: Path) -> None:
@@ -124,11 +137,14 @@ def with_absolute_paths(recipe: Recipe) -> Recipe:
     return recipe.model_copy(update=sections)
 
 
-def _front_end_differences(config: dict[str, Any] | None, front_end: FrontEnd) -> list[str]:
+def _front_end_differences(config: dict[str, Any] | None, front_end: FrontEnd) -> dict[str, str]:
+    """By field: what the checkpoint's front end has, and what the recipe's has."""
     ours = front_end.config.model_dump(mode="json")
     if config is None:
-        return []
-    return [f"{key}: {config.get(key)!r} there, {ours[key]!r} here" for key in ours if config.get(key) != ours[key]]
+        return {}
+    config = parse_front_end(config).model_dump(mode="json")  # with the defaults of fields that came later
+    keys = [key for key in (*ours, *(config.keys() - ours.keys())) if config.get(key) != ours.get(key)]
+    return {key: f"{key}: {config.get(key)!r} there, {ours.get(key)!r} here" for key in keys}
 
 
 def checkpoint_config(recipe: Recipe, data: RunData, started_from: dict[str, Any] | None) -> dict[str, Any]:

@@ -96,6 +96,8 @@ def train(
     # A run that was killed before its first checkpoint begins again, and its first lines must go.
     resume_at_clips = state["progress"]["clips"] if state is not None else 0 if resume else None
     with contextlib.closing(data), Logbook(out, resume_at_clips) as logbook:
+        if started_from is not None:
+            logbook.text("init", "\n".join(f"- {note}" for note in started_from.get("notes", [])))
         logbook.text("recipe", "    " + dump_recipe(recipe).replace("\n", "\n    "))
         bad_audio = BadAudioLog(out / "bad_audio.jsonl", recipe.data.max_bad_share, data.found.num_train)
         bad_eval = BadAudioLog(out / "bad_audio.jsonl", recipe.data.max_bad_share, data.found.num_eval, "eval")

@@ -1,11 +1,12 @@
 """What the command line prints: tables, progress bars and summaries. No other file prints."""
 
+import logging
 import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import rich.console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -35,7 +36,27 @@ class Console:
 
     @contextmanager
     def training(self, title: str) -> Iterator[Callable[[Report], None]]:
-        """A progress bar with loss, clips per second and time left; plain lines where there is no terminal."""
+        """A progress bar with loss, clips per second and time left; plain lines where there is no terminal.
+
+        What is done to the weights that a run starts from is told too.
+        """
+        with self._told(logging.getLogger("zoo.weights")), self._bar(title) as report:
+            yield report
+
+    @contextmanager
+    def _told(self, log: logging.Logger) -> Iterator[None]:
+        """Prints what a logger is told."""
+        handler, level = _Saying(self.say), log.level
+        log.addHandler(handler)
+        log.setLevel(logging.INFO)
+        try:
+            yield
+        finally:
+            log.removeHandler(handler)
+            log.setLevel(level)
+
+    @contextmanager
+    def _bar(self, title: str) -> Iterator[Callable[[Report], None]]:
         if not self.out.is_terminal:
             yield self._plain_lines(title)
             return
@@ -84,6 +105,50 @@ class Console:
                 f"{row['n_mels']} × {row['n_frames']}",
             )
         self.out.print(table)
+
+    def checkpoints(self, rows: list[dict[str, Any]]) -> None:
+        """The table of `zoo checkpoints`."""
+        table = Table()
+        for title in ("checkpoint", "family", "input", "patch", "stride", "classes", "published", "licence", "here"):
+            justify: Literal["left", "right"] = "right" if title in ("input", "classes") else "left"
+            table.add_column(title, justify=justify, no_wrap=title != "published")
+        for row in rows:
+            own, metric = row["own"], row["metric"]
+            table.add_row(
+                row["name"],
+                row["family"],
+                f"{own['n_mels']} × {own['n_frames']}",
+                _pair(own["patch_size"]),
+                _pair(own["stride"]),
+                str(own["num_classes"] or "–"),
+                f"{metric['name']} {metric['value']:g} {metric['on']}" if metric else "–",
+                row["licence"] or "–",
+                "yes" if row["cached"] else "",
+            )
+        self.out.print(table)
+
+    def checkpoint(self, row: dict[str, Any]) -> None:
+        """All that is known about a published checkpoint; what is not known is left out."""
+        table = Table("field", "value", show_header=False)
+        table.columns[1].overflow = "fold"  # an address is of no use with its end cut off
+        for key, value in row.items():
+            if value in (None, [], {}):
+                continue
+            if isinstance(value, dict):
+                items = ((name, _pair(item) if isinstance(item, list) else item) for name, item in value.items())
+                text = "\n".join(f"{name}: {item}" for name, item in items)
+            elif key == "labels":
+                text = ", ".join(value)
+            else:
+                text = "\n".join(value) if isinstance(value, list) else _plain(value)
+            table.add_row(key.replace("_", " "), text)
+        self.out.print(table)
+
+    def converted(self, report: dict[str, Any]) -> None:
+        """What `zoo convert` assumed, adapted and left out, and where the result is."""
+        for note in report["notes"]:
+            self.say(f"• {note}")
+        self.say(f"wrote {report['path']}: {report['kind']}{', pretraining' if report['pretraining'] else ''}")
 
     def checks(self, reports: list[dict[str, Any]], traces: list[dict[str, Any]]) -> None:
         """What `zoo check` found, a block a recipe."""
@@ -150,9 +215,24 @@ class Console:
             self.say(f"{check['name']}: {check['found']}" + (f"  →  {check['cure']}" if check["cure"] else ""))
 
 
+class _Saying(logging.Handler):
+    """Hands every message to `say`."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        super().__init__()
+        self._say = say
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._say(record.getMessage())
+
+
 def _news(news: Report) -> str:
     loss = "–" if news.loss is None else f"{news.loss:.4f}"
     return f"loss {loss}  {news.clips_per_second:.0f} clips/s"
+
+
+def _pair(sizes: list[int]) -> str:
+    return "×".join(str(size) for size in sizes)
 
 
 def _plain(value: Any) -> str:

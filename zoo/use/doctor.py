@@ -9,7 +9,7 @@ import soundfile
 import torch
 
 from zoo import provenance
-from zoo.weights.load import read
+from zoo.weights.source import read
 
 _TORCHAUDIO_CURE = (
     "pip install 'torch>=2.11,<2.15' 'torchaudio==2.11.0'  (builds of the same CUDA version, or both CPU)"
@@ -88,12 +88,13 @@ def _attention_kernels() -> dict[str, bool]:
 
 
 def describe_checkpoint(path: str | Path) -> dict[str, Any]:
-    """Kind, geometry, size, front end, labels and history of a run or checkpoint folder."""
+    """Kind, geometry, size, front end, labels and history of whatever `zoo.load` takes."""
     loaded = read(path)
     config = loaded.config
     labels = config.get("labels")
     return {
-        "checkpoint": str(loaded.folder),
+        "checkpoint": str(loaded.path),
+        "format": loaded.origin,
         "kind": loaded.model_config.kind,
         "pretraining": loaded.pretraining,
         "parameters": sum(tensor.numel() for tensor in loaded.state.values()),
@@ -101,6 +102,8 @@ def describe_checkpoint(path: str | Path) -> dict[str, Any]:
         "front_end": config.get("front_end"),
         "task": config.get("task"),
         "num_labels": len(labels) if labels else 0,
-        "labels": labels[:10] if labels else None,
+        "labels": labels,
+        "notes": list(loaded.notes),
+        "unused_tensors": list(loaded.unused),
         "history": config.get("history", []),
     }

@@ -18,7 +18,8 @@ from zoo.evaluate.evaluation import predict_all
 from zoo.evaluate.metrics import classification_metrics, finite_or_none
 from zoo.models.registry import build_model
 from zoo.weights.front_end import carried_front_end
-from zoo.weights.load import initialise, read
+from zoo.weights.load import initialise
+from zoo.weights.source import read
 
 
 def evaluate_checkpoint(
@@ -37,10 +38,16 @@ def evaluate_checkpoint(
     """
     loaded = read(checkpoint)
     names, task = loaded.config.get("labels"), loaded.config.get("task")
-    if loaded.pretraining or not names or task is None:
+    if loaded.pretraining or loaded.model_config.num_classes == 0:
         raise CheckpointError(
-            f"{loaded.folder}: a pretraining checkpoint without a classifier - expected a fine-tuned one - "
+            f"{loaded.path}: a checkpoint without a classifier - expected a fine-tuned one - "
             "fine-tune it first: zoo finetune RECIPE init.from=" + str(checkpoint)
+        )
+    if not names or task is None:
+        raise CheckpointError(
+            f"{loaded.path}: {loaded.model_config.num_classes} outputs without names or task, which its format "
+            "does not store - expected labels to compare with - "
+            "fine-tune it, or name them in config.json of a converted folder"
         )
     labels = LabelTable(tuple(names), task)
     source = SourceConfig(path=str(manifest), fold=tuple(folds) if folds else None, split=split)
@@ -67,7 +74,7 @@ def evaluate_checkpoint(
     assert found.targets is not None
     bad = [asdict(one) for one in found.bad]
     return {
-        "checkpoint": str(loaded.folder),
+        "checkpoint": str(loaded.path),
         "manifest": str(manifest),
         "manifest_hash": clips.hash,
         "num_eval_clips": len(found.names),

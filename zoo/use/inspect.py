@@ -14,7 +14,8 @@ from zoo.models.registry import build_model, presets
 from zoo.recipe import Recipe, find_recipe, read_recipe
 from zoo.run import find_data, plan_clips, prepare_data
 from zoo.run.data import clips_per_epoch, clips_per_step
-from zoo.weights.load import check_fit, read
+from zoo.run.folder import read_init
+from zoo.weights.load import check_fit
 
 
 def list_presets() -> list[dict[str, Any]]:
@@ -46,8 +47,7 @@ def check_recipe(path: str | Path, overrides: Sequence[str] = ()) -> dict[str, A
     config = found.model_config
     model = build_on_meta(config, pretraining=pretraining)
     parameters = num_parameters(model)
-    if recipe.init.path is not None:
-        check_fit(model, read(recipe.init.path))
+    init_notes = check_fit(model, read_init(recipe), recipe.init) if recipe.init.path is not None else ()
     for manifest in (found.train, found.eval):
         if found.labels is not None and manifest is not None:
             found.labels.all_places(manifest)
@@ -66,6 +66,8 @@ def check_recipe(path: str | Path, overrides: Sequence[str] = ()) -> dict[str, A
         "eval_clips_also_trained_on": found.num_overlap,
         "classes": len(found.labels.names) if found.labels else 0,
     }
+    if init_notes:
+        report["init"] = list(init_notes)
     if found.num_train:
         clips = plan_clips(recipe, found.num_train)
         report |= {

@@ -21,7 +21,8 @@ from zoo.models.registry import build_model
 from zoo.recipe import Recipe, find_recipe, read_recipe
 from zoo.run import find_data, make_loader, plan_clips, prepare_data
 from zoo.use.quickstart_data import QuickstartData, built_in_notes, own_data
-from zoo.weights.load import initialise, read
+from zoo.weights.load import initialise
+from zoo.weights.source import read
 
 _FRAMES_PER_SECOND = 100
 _DEFAULT_FRAMES = 192

@@ -4,41 +4,45 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from zoo.audio.front_end import AstFrontEndConfig, FrontEnd, FrontEndConfig
+from zoo.audio.front_end import FrontEnd
+from zoo.audio.front_ends import FAMILIES, AnyFrontEndConfig, parse_front_end
 from zoo.errors import CheckpointError
-from zoo.weights.load import Loaded, read
-
-_FAMILIES = {"ast": AstFrontEndConfig}
+from zoo.weights.source import Loaded, read
 
 
 def front_end(source: str | Path) -> FrontEnd:
     """Waveform (B, S) to normalised log-mel (B, n_mels, n_frames).
 
     Args:
-        source: a family with its defaults ("ast"), or the run or checkpoint folder whose front end is meant.
+        source: a family with its defaults ("ast", "hf", "passt"), or the checkpoint whose front end is meant: anything
+            that `zoo.load` takes.
 
     Raises:
-        CheckpointError: neither a family nor such a folder.
+        CheckpointError: neither a family nor a checkpoint.
     """
-    if str(source) in _FAMILIES:
-        return _FAMILIES[str(source)]().build()
-    if not Path(source).exists():
-        raise CheckpointError(
-            f"front_end: '{source}' is neither a family nor a folder - expected one of {', '.join(_FAMILIES)}, "
-            "or a run or checkpoint folder"
-        )
-    return carried_front_end(read(source)).build()
+    if str(source) in FAMILIES:
+        return FAMILIES[str(source)].build()
+    try:
+        loaded = read(source)
+    except CheckpointError as error:
+        if Path(source).exists():
+            raise
+        raise CheckpointError(f"front_end: no family ({', '.join(FAMILIES)}) and no checkpoint - {error}") from None
+    return carried_front_end(loaded).build()
 
 
-def carried_front_end(loaded: Loaded) -> FrontEndConfig:
+def carried_front_end(loaded: Loaded) -> AnyFrontEndConfig:
     """The config of the front end that a checkpoint was trained behind. Raises CheckpointError when it has none."""
-    where = loaded.folder / "config.json"
     config = loaded.config.get("front_end")
     if not config:
-        raise CheckpointError(f"{where}: no front_end - expected the one that the weights were trained behind")
+        raise CheckpointError(
+            f"{loaded.path}: no front_end - expected the one that the weights were trained behind - "
+            "build the front end yourself: zoo.front_end('ast')"
+        )
     try:
-        return FrontEndConfig.model_validate(config)
+        return parse_front_end(config)
     except ValidationError as error:
         raise CheckpointError(
-            f"{where}: 'front_end' is none of this zoo ({error.errors()[0]['msg']}) - expected what a zoo run wrote"
+            f"{loaded.path}: 'front_end' is none of this zoo ({error.errors()[0]['msg']}) - "
+            "expected what a zoo run wrote"
         ) from None

@@ -1,5 +1,8 @@
-"""From a run or checkpoint folder to a model: to use it, or to start another run from its weights."""
+"""From a checkpoint to a model: to use it, or to start another run from its weights."""
 
+import difflib
+import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -7,127 +10,112 @@ from typing import Any
 from pydantic import ValidationError
 from torch import Tensor, nn
 
+from zoo.audio.front_ends import parse_front_end
 from zoo.errors import CheckpointError, RecipeError
-from zoo.models.registry import ModelConfig, build_model, parse_model_config
-from zoo.train.checkpoint import load_checkpoint
+from zoo.models.registry import ModelConfig, build_model, config_fields, parse_model_config
+from zoo.weights.adapt import AdaptConfig, adapt
+from zoo.weights.source import BACKBONE, Loaded, read
 
 _KEEP = object()
-BACKBONE = "backbone."
-
-
-@dataclass(frozen=True)
-class Loaded:
-    """What a checkpoint folder holds. `config` is the content of its `config.json`."""
-
-    folder: Path
-    config: dict[str, Any]
-    state: dict[str, Tensor]
-
-    @property
-    def pretraining(self) -> bool:
-        """True when the weights are those of a `MaskedPatchModel`."""
-        return bool(self.config.get("pretraining", False))
-
-    @property
-    def model_config(self) -> ModelConfig:
-        try:
-            return parse_model_config(self.config["model"])
-        except (KeyError, ValidationError) as error:
-            why = "no 'model'" if isinstance(error, KeyError) else error.errors()[0]["msg"]
-            raise CheckpointError(
-                f"{self.folder / 'config.json'}: 'model' does not describe a model of this zoo ({why}) - "
-                "expected the file that a zoo run wrote - was it edited?"
-            ) from None
-
-
-def find_checkpoint(path: str | Path) -> Path:
-    """The checkpoint folder meant by a run folder (its `last`, whose metrics the summary has) or by one itself.
-
-    `best` was chosen on the clips that the run evaluated on: whoever wants it, names `RUN/checkpoints/best`.
-    """
-    path = Path(path)
-    if (path / "model.safetensors").is_file() or (path / "config.json").is_file():
-        return path
-    for name in ("last", "previous"):
-        folder = path / "checkpoints" / name
-        if (folder / "model.safetensors").is_file():
-            return folder
-    if not path.exists():
-        found = "there is no such folder"
-    elif path.is_file():
-        found = "a file"
-    else:
-        names = sorted(entry.name for entry in path.iterdir())[:6]
-        found = f"a folder with {', '.join(names) or 'nothing'} in it"
-    raise CheckpointError(
-        f"{path}: {found} - expected a run folder (with checkpoints/last) or a checkpoint folder "
-        "(with model.safetensors and config.json)"
-    )
-
-
-def read(path: str | Path) -> Loaded:
-    """Reads a run or checkpoint folder. Raises CheckpointError when it is missing or damaged."""
-    folder = find_checkpoint(path)
-    state, config = load_checkpoint(folder)
-    return Loaded(folder, config, state)
+_LOG = logging.getLogger("zoo.weights")
 
 
 def load(
-    path: str | Path,
+    source: str | Path | Loaded,
     *,
     num_classes: int | None = None,
     n_frames: int | None = None,
     head: Any = _KEEP,
     aggregator: Any = _KEEP,
     pretraining: bool | None = None,
+    positions: str = "auto",
+    channels: str = "sum",
+    cls: str = "both",
+    patches: str = "resample",
+    own: Mapping[str, Any] | None = None,
+    **overrides: Any,
 ) -> nn.Module:
-    """A model with trained weights, in eval mode. `model.labels` names its outputs; None when they have no names.
+    """A model with trained weights, in eval mode, for clips of any length and features of any size.
+
+    `model.front_end` is the config of the front end that the weights were trained behind, `model.labels` names its
+    outputs (None when they have no names), and `model.load_notes` says what was assumed and adapted.
+
+    Example: `load("audioset_10_10_0.4593.pth", num_classes=50, n_frames=512)`.
 
     Args:
-        path: a run folder or a checkpoint folder.
+        source: a run or checkpoint folder; a `.pth`, `.pt`, `.ckpt` or `.safetensors` file of the official AST, SSAST
+            or PaSST, of DeiT, ViT or TorchOnlyAST; a Hugging Face AST folder; or a name that `zoo.checkpoints()` lists;
+            or what `zoo.weights.source.read` gave, which `own` cannot change any more.
         num_classes: another number puts a fresh head on; None keeps the trained one. 0 leaves the head out.
-        n_frames: a shorter input length keeps the first columns of the position table; a longer one is an error.
+        n_frames: another input length; the positions are adapted.
         head, aggregator: modules to put in place of the trained ones; None removes them.
         pretraining: True or False asks for the pretraining model or for its backbone; None gives a pretraining model
             as such only when nothing about it is changed.
+        positions, channels, cls, patches: how weights are brought to another geometry, see `AdaptConfig`.
+        own: fields of the checkpoint's own config that its tensors do not tell, such as `{"num_heads": 4}`.
+        overrides: any other field of the model's config: `stride=(12, 12)`, `n_mels=64`, `kind="passt"`, ...
 
     Raises:
         CheckpointError: nothing usable there, or weights that do not fit; every missing or extra key is named.
+        RecipeError: fields that do not exist or contradict each other.
     """
-    loaded = read(path)
-    config = loaded.model_config
-    changes: dict[str, Any] = {}
-    if num_classes is not None and num_classes != config.num_classes:
-        changes["num_classes"] = num_classes
-    if n_frames is not None:
-        changes["n_frames"] = n_frames
-    changed = bool(changes) or head is not _KEEP or aggregator is not _KEEP
+    options = _options({"positions": positions, "channels": channels, "cls": cls, "patches": patches})
+    asked = {**overrides, "num_classes": num_classes, "n_frames": n_frames}
+    asked = {key: value for key, value in asked.items() if value is not None}
+    loaded = source if isinstance(source, Loaded) else read(source, own, asked)
+    before = {**loaded.model_config.model_dump(), **loaded.start}
+    config = _changed(before, asked)
+    changed = config != _changed(before, {}) or head is not _KEEP or aggregator is not _KEEP or bool(loaded.start)
     keep_pretraining = loaded.pretraining and (not changed if pretraining is None else pretraining)
     if pretraining and not loaded.pretraining:
         raise CheckpointError(
-            f"{loaded.folder}: holds a fine-tuned {config.kind} without pretraining heads - "
+            f"{loaded.path}: holds a fine-tuned {loaded.model_config.kind} without pretraining heads - "
             "expected a pretraining checkpoint - load it with pretraining=False"
         )
-    if loaded.pretraining and not keep_pretraining and "num_classes" not in changes:
-        changes["num_classes"] = 0  # the pretraining model has no classifier whose weights could be loaded
-    if changes:
-        try:
-            config = parse_model_config({**config.model_dump(), **changes})
-        except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"][1:]) or ", ".join(changes)
-            raise RecipeError(
-                f"load: {where}: {first['msg']} - found {changes} - expected what fits the model"
-            ) from None
+    if loaded.pretraining and not keep_pretraining and num_classes is None:
+        config = config.model_copy(update={"num_classes": 0})  # there is no classifier whose weights could be loaded
+    has_own_head = not loaded.pretraining and not loaded.start
+    with_head = has_own_head and config.num_classes == loaded.model_config.num_classes
     model: Any = build_model(config, pretraining=keep_pretraining)
-    initialise(model, loaded, with_head="num_classes" not in changes)
-    names = None if "num_classes" in changes or head is not _KEEP else loaded.config.get("labels")
+    report = initialise(model, loaded, with_head, options)
+    names = loaded.config.get("labels") if with_head and head is _KEEP else None
     model.labels = tuple(names) if names else None
+    model.front_end = parse_front_end(loaded.config["front_end"]) if loaded.config.get("front_end") else None
+    model.load_notes = report.notes
     if head is not _KEEP:
         model.head = head
     if aggregator is not _KEEP:
         model.aggregator = aggregator
     return model.eval()
+
+
+def _options(values: dict[str, Any]) -> AdaptConfig:
+    try:
+        return AdaptConfig(**values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise RecipeError(f"load: {first['loc'][0]}: found {first['input']!r} - expected: {first['msg']}") from None
+
+
+def _changed(before: Mapping[str, Any], asked: Mapping[str, Any]) -> ModelConfig:
+    """The config with some fields replaced. Of another kind, the fields that both have are kept."""
+    fields = {**before, **asked}
+    known = config_fields(fields["kind"])
+    unknown = [key for key in asked if key not in known]
+    if unknown:
+        near = difflib.get_close_matches(unknown[0], known, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise RecipeError(
+            f"load: unknown field {unknown[0]!r} of a {fields['kind']} - expected one of {', '.join(known)}{hint}"
+        )
+    try:
+        return parse_model_config({key: value for key, value in fields.items() if key in known})
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"][1:]) or ", ".join(asked)
+        raise RecipeError(
+            f"load: {where}: {first['msg']} - found {dict(asked)} - expected what fits the model"
+        ) from None
 
 
 @dataclass(frozen=True)
@@ -137,67 +125,91 @@ class InitReport:
     loaded: tuple[str, ...]
     fresh: tuple[str, ...]
     unused: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+    """What was assumed about the checkpoint, and how it was brought to the model's geometry."""
 
 
-def initialise(model: nn.Module, source: Loaded, with_head: bool = False) -> InitReport:
-    """Copies a checkpoint's weights into a model, of the same kind or from pretraining to fine-tuning.
+def initialise(
+    model: nn.Module, source: Loaded, with_head: bool = False, options: AdaptConfig | None = None
+) -> InitReport:
+    """Copies a checkpoint's weights into a model, of the same kind, from pretraining to fine-tuning, or between kinds.
 
-    The backbone must fit key by key; a longer position table gives its first columns. The classifier (`head.*`) is
-    copied, and must fit too, `with_head`; else it stays fresh, whatever its shape, for other labels may be meant.
-    Pretraining heads are left out when the model has none.
+    The backbone is brought to the model's geometry (`zoo.weights.adapt`) and must then fit key by key. The classifier
+    (`head.*`) is copied, and must fit too, `with_head`; else it stays fresh, whatever its shape, for other labels may
+    be meant. Pretraining heads are left out when the model has none.
 
     Raises:
         CheckpointError: naming every key that is missing, of another shape, or unknown.
     """
-    chosen, unused = _matched(model, source, with_head)
+    chosen, unused, notes = _matched(model, source, with_head, options or AdaptConfig())
     model.load_state_dict(chosen, strict=False)
     fresh = tuple(name for name in model.state_dict() if name not in chosen)
-    return InitReport(tuple(chosen), fresh, tuple(unused))
+    if fresh:
+        notes = (*notes, f"fresh: {', '.join(fresh)}")
+    for note in (*source.notes, *notes):
+        _LOG.info("%s", note)
+    return InitReport(tuple(chosen), fresh, tuple(unused), (*source.notes, *notes))
 
 
-def check_fit(model: nn.Module, source: Loaded) -> None:
-    """Raises what `initialise` would, for a model that may be on the meta device."""
-    _matched(model, source, with_head=False)
+def check_fit(model: nn.Module, source: Loaded, options: AdaptConfig | None = None) -> tuple[str, ...]:
+    """Raises what `initialise` would, for a model that may be on the meta device; returns its notes."""
+    return (*source.notes, *_matched(model, source, False, options or AdaptConfig())[2])
 
 
-def _matched(model: nn.Module, source: Loaded, with_head: bool) -> tuple[dict[str, Tensor], list[str]]:
-    """The checkpoint's tensors by the model's names, and the names that it has no use for."""
+def _matched(
+    model: Any, source: Loaded, with_head: bool, options: AdaptConfig
+) -> tuple[dict[str, Tensor], list[str], tuple[str, ...]]:
+    """The checkpoint's tensors by the model's names, the names that it has no use for, and what was adapted."""
     target = model.state_dict()
     into_pretraining = any(name.startswith(BACKBONE) for name in target)
-    state = dict(source.state)
-    unused: list[str] = []
-    if source.pretraining and not into_pretraining:
-        unused = sorted(name for name in state if not name.startswith(BACKBONE))
-        state = {name.removeprefix(BACKBONE): tensor for name, tensor in state.items() if name.startswith(BACKBONE)}
-    elif into_pretraining and not source.pretraining:
-        state = {BACKBONE + name: tensor for name, tensor in state.items()}
-
-    def is_new(name: str) -> bool:
-        if into_pretraining and not source.pretraining:
-            return not name.startswith(BACKBONE)  # the pretraining heads start afresh
-        return not with_head and name.startswith("head.")
-
+    before = BACKBONE if into_pretraining else ""
+    backbone, others = _parted(source)
+    shapes = {name.removeprefix(before): tuple(tensor.shape) for name, tensor in target.items()}
+    goes_on = source.pretraining and into_pretraining
+    adapted = adapt(
+        backbone, source.model_config, model.config, shapes, source.rule, source.is_released, goes_on, options
+    )
+    if source.pretraining == into_pretraining:
+        unused = [] if into_pretraining or with_head else sorted(name for name in others if name in target)
+        kept = others if into_pretraining or with_head else {}
+        unused += sorted(others.keys() - kept.keys() - set(unused))
+    else:
+        kept, unused = {}, sorted(others)
+    state = {**{before + name: tensor for name, tensor in adapted.state.items()}, **kept}
+    fresh = {before + name for name in adapted.fresh}
+    if not (source.pretraining and into_pretraining):  # other heads than the checkpoint's start afresh
+        fresh |= {name for name in target if _is_head(name, into_pretraining) and not (with_head and name in state)}
     problems, chosen = [], {}
     for name, tensor in target.items():
         given = state.pop(name, None)
-        if is_new(name):
+        if name in fresh:
             continue
-        if given is not None and name.endswith("position.table"):
-            given = given[:, : tensor.shape[1]]  # learned: (freq, time, D)
-        elif given is not None and name.endswith("position.time"):
-            given = given[: tensor.shape[0]]  # PaSST: (time, D)
         if given is None:
             problems.append(f"{name} is missing")
         elif given.shape != tensor.shape:
             problems.append(f"{name} is {tuple(given.shape)}, the model's is {tuple(tensor.shape)}")
         else:
             chosen[name] = given
-    extra = sorted(name for name in state if not name.removeprefix(BACKBONE).startswith("head."))
-    problems += [f"{name} has no place in the model" for name in extra]
+    problems += [f"{name} has no place in the model" for name in sorted(state) if name not in fresh]
     if problems:
-        shown = "; ".join(problems[:8]) + (f"; and {len(problems) - 8} more" if len(problems) > 8 else "")
         raise CheckpointError(
-            f"{source.folder}: its weights do not fit the model - {shown} - expected a checkpoint of the same kind, "
-            "width, depth, patch and mel count, at least as long: change the recipe's model section to match"
+            f"{source.path}: its weights ({source.origin}: {source.model_config.kind}) do not fit the model "
+            f"({model.config.kind}) - {'; '.join(problems)} - expected one of the same width, depth and parts: "
+            "change the recipe's model section to match"
         )
-    return chosen, unused + sorted(state)
+    return chosen, unused, adapted.notes
+
+
+def _parted(source: Loaded) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """The backbone by its own names, and everything else: a classifier, or what pretraining adds."""
+    before = BACKBONE if source.pretraining else ""
+    backbone: dict[str, Tensor] = {}
+    others: dict[str, Tensor] = {}
+    for name, tensor in source.state.items():
+        is_backbone = name.startswith(before) and not name.startswith("head.")
+        (backbone if is_backbone else others)[name.removeprefix(before) if is_backbone else name] = tensor
+    return backbone, others
+
+
+def _is_head(name: str, is_pretraining: bool) -> bool:
+    return not name.startswith(BACKBONE) if is_pretraining else name.startswith("head.")

@@ -1,0 +1,171 @@
+"""The front end of AST and SSAST, which is Hugging Face's too: Kaldi's filter bank."""
+
+from typing import Literal
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.nn import functional as F
+
+from zoo.audio.front_end import (
+    Count,
+    Deviation,
+    FrameLength,
+    FrontEnd,
+    HighEdge,
+    HopLength,
+    LowEdge,
+    MelConfig,
+    MelCount,
+    SampleRate,
+    check_waveform,
+    clips_at_once,
+    real_samples,
+    without_autocast,
+)
+from zoo.audio.mel_bank import make_mel_bank
+
+_PREEMPHASIS = 0.97
+_LOG_FLOOR = torch.finfo(torch.float32).eps
+_STD_FLOOR = 1e-2  # of one clip, for digital silence; music and speech are above 1
+
+
+class AstFrontEndConfig(MelConfig):
+    """The Kaldi filter bank of AST and SSAST: 25 ms windows every 10 ms, 128 bands, AudioSet's mean and deviation.
+
+    With `subtract_mean: false` it is Hugging Face's ASTFeatureExtractor (tests/unit/test_front_end.py).
+    """
+
+    kind: Literal["ast"] = "ast"
+    sample_rate: SampleRate = 16_000
+    """Hz."""
+    n_mels: MelCount = 128
+    """Mel bands."""
+    hop_length: HopLength = 160
+    """Samples from one frame to the next."""
+    win_length: FrameLength = 400
+    """Samples in a frame."""
+    n_fft: FrameLength = 512
+    """Samples in a frame after padding it with zeros; even, and no less than win_length."""
+    f_min: LowEdge = 20.0
+    """Lower edge of the lowest band, Hz."""
+    f_max: HighEdge | None = None
+    """Upper edge of the highest band, Hz; null is half the sampling rate."""
+    window: Literal["hann", "hamming", "povey"] = "hann"
+    """The released code and checkpoints use Hann, where the AST paper says Hamming."""
+    subtract_mean: bool = True
+    """Whether every clip's own mean is taken off its waveform: the released training code does, Hugging Face's
+    extractor and the released demonstration do not."""
+    normalise: Literal["dataset", "clip", "none"] = "dataset"
+    """By the mean and std below, by those of each clip's own log-mel, or not at all (Hugging Face's do_normalize)."""
+    pad: Literal["before_normalise", "after_normalise"] = "before_normalise"
+    """When padded frames become 0. Before, as AST, SSAST and Hugging Face have it, they end as -mean / (2 std), louder
+    than silence; after, as SSAST's code for SUPERB has it, they end as 0. With normalise clip it is always after."""
+    mean: float = -4.2677393
+    """Of the log-mel over the data set (AudioSet); used when normalise is dataset."""
+    std: Deviation = 4.5689974
+    """Of the log-mel over the data set; the result is (x - mean) / (2 * std)."""
+
+    @property
+    def band_limits(self) -> tuple[float, float]:
+        return self.f_min, self.sample_rate / 2 if self.f_max is None else self.f_max
+
+    def build(self) -> FrontEnd:
+        return AstFrontEnd(self)
+
+
+class AstFrontEnd(FrontEnd):
+    """Log-mel as AST and SSAST were trained on.
+
+    Equal, bit for bit on a CPU, to torchaudio.compliance.kaldi.fbank(htk_compat=True, use_energy=False, dither=0,
+    window_type="hanning", num_mel_bins=128, frame_shift=10) of the waveform less its mean, which is what the released
+    code calls (YuanGongND/ast src/dataloader.py; tests/golden/test_front_end_golden.py). A frame is real when it lies
+    wholly inside the clip. normalise="clip" is this zoo's own. Nothing is drawn.
+    """
+
+    config: AstFrontEndConfig
+    window: Tensor
+    mel_bank: Tensor
+
+    def __init__(self, config: AstFrontEndConfig) -> None:
+        super().__init__(config)
+        edges = torch.tensor(config.band_limits, dtype=torch.float64)
+        bank = make_mel_bank(edges[0], edges[1], config.n_mels, config.n_fft, config.sample_rate)
+        self.register_buffer("window", make_window(config.window, config.win_length), persistent=False)
+        self.register_buffer("mel_bank", bank, persistent=False)
+
+    def num_frames(self, num_samples: Count) -> Count:
+        n_frames = (num_samples - self.config.win_length) // self.config.hop_length + 1
+        return n_frames.clamp(min=0) if isinstance(n_frames, Tensor) else max(0, n_frames)
+
+    def num_samples(self, n_frames: Count) -> Count:
+        """The fewest that give `n_frames` frames."""
+        num_samples = (n_frames - 1) * self.config.hop_length + self.config.win_length
+        if isinstance(num_samples, Tensor):
+            return num_samples.where(num_samples >= self.config.win_length, 0)
+        return num_samples if n_frames > 0 else 0
+
+    def forward(
+        self,
+        waveform: Float[Tensor, "..."],
+        num_samples: Int[Tensor, "batch"] | None = None,
+        n_frames: int | None = None,
+        keys: Int[Tensor, "batch"] | None = None,
+    ) -> Float[Tensor, "batch mel frame"]:
+        """See `FrontEnd.forward`."""
+        check_waveform(waveform)
+        num_samples = real_samples(waveform, num_samples)
+        with without_autocast(waveform.device):
+            waveform = waveform.float()
+            if self.config.subtract_mean:
+                waveform = waveform - _mean_of_real(waveform, num_samples)
+            if n_frames is not None:
+                waveform = waveform[:, : self.num_samples(n_frames)]
+            log_mel = self._log_mel(waveform)  # (B, M, T)
+            if n_frames is not None:
+                log_mel = F.pad(log_mel, (0, n_frames - log_mel.shape[2]))
+            frame = torch.arange(log_mel.shape[2], device=waveform.device)
+            is_real = (frame < self.num_frames(num_samples)[:, None])[:, None]  # (B, 1, T)
+            return self._normalise(log_mel, is_real)
+
+    def _log_mel(self, waveform: Tensor) -> Tensor:
+        n_frames = self.num_frames(waveform.shape[1])
+        if waveform.shape[0] == 0 or n_frames == 0:
+            return waveform.new_zeros(waveform.shape[0], self.n_mels, n_frames)
+        return torch.cat([self._log_mel_of(few) for few in waveform.split(clips_at_once(waveform))])
+
+    def _log_mel_of(self, waveform: Tensor) -> Tensor:
+        frames = waveform.unfold(1, self.config.win_length, self.config.hop_length)  # (B, T, win_length)
+        frames = frames - frames.mean(2, keepdim=True)
+        before = torch.cat((frames[:, :, :1], frames[:, :, :-1]), dim=2)  # the first sample is its own predecessor
+        frames = (frames - _PREEMPHASIS * before) * self.window
+        power = torch.fft.rfft(frames, n=self.config.n_fft).abs().pow(2.0)  # (B, T, n_fft // 2 + 1)
+        return (power @ self.mel_bank.T).clamp(min=_LOG_FLOOR).log().transpose(1, 2)  # (B, M, T)
+
+    def _normalise(self, log_mel: Tensor, is_real: Tensor) -> Tensor:
+        """As the config says; frames that are not real become 0 before or after it."""
+        if self.config.normalise == "none":
+            return log_mel.where(is_real, 0.0)
+        if self.config.normalise == "dataset":
+            if self.config.pad == "before_normalise":
+                return (log_mel.where(is_real, 0.0) - self.config.mean) / (2 * self.config.std)
+            return ((log_mel - self.config.mean) / (2 * self.config.std)).where(is_real, 0.0)
+        count = (is_real.sum(2, keepdim=True) * self.n_mels).clamp(min=1)  # (B, 1, 1)
+        mean = log_mel.where(is_real, 0.0).sum((1, 2), keepdim=True) / count
+        centred = (log_mel - mean).where(is_real, 0.0)
+        std = (centred.square().sum((1, 2), keepdim=True) / count).sqrt().clamp(min=_STD_FLOOR)
+        return centred / (2 * std)
+
+
+def _mean_of_real(waveform: Tensor, num_samples: Tensor) -> Tensor:
+    """(B, 1). In float32, and so for a full row the very number that the released code subtracts."""
+    is_real = torch.arange(waveform.shape[1], device=waveform.device) < num_samples[:, None]  # (B, S)
+    return waveform.where(is_real, 0.0).sum(1, keepdim=True) / num_samples.clamp(min=1)[:, None]
+
+
+def make_window(name: str, win_length: int) -> Float[Tensor, "{win_length}"]:
+    """Kaldi's windows; symmetric, where most libraries have periodic ones."""
+    if name == "hamming":
+        return torch.hamming_window(win_length, periodic=False, alpha=0.54, beta=0.46)
+    hann = torch.hann_window(win_length, periodic=False)
+    return hann.pow(0.85) if name == "povey" else hann

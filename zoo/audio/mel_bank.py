@@ -1,0 +1,30 @@
+"""Kaldi's mel filters: triangles that are straight in mel, over the bins of a power spectrum."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional as F
+
+
+def hertz_to_mel(frequency: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    """Kaldi's mel scale, 1127 ln(1 + f / 700)."""
+    return 1127.0 * (1.0 + frequency / 700.0).log()
+
+
+def make_mel_bank(
+    f_min: Float[Tensor, "*batch"], f_max: Float[Tensor, "*batch"], n_mels: int, n_fft: int, sample_rate: int
+) -> Float[Tensor, "*batch mel bin"]:
+    """Triangles of height 1 between `f_min` and `f_max` (Hz), for every pair of band edges; float32.
+
+    Equal, bit for bit, to torchaudio.compliance.kaldi.get_mel_banks without vocal tract length normalisation. The bin
+    at half the sampling rate, which Kaldi leaves out, has no weight. Where triangles are narrower than a bin some are
+    empty: at 16 kHz with 128 bands and n_fft 512, band 3 always sits at the log's floor.
+    """
+    low, high = (hertz_to_mel(edge.double())[..., None, None] for edge in (f_min, f_max))
+    step = ((high - low) / (n_mels + 1)).float()  # (*B, 1, 1)
+    low = low.float()
+    band = torch.arange(n_mels, device=low.device)[:, None]
+    left, centre, right = low + band * step, low + (band + 1.0) * step, low + (band + 2.0) * step  # (*B, M, 1)
+    mel = hertz_to_mel(sample_rate / n_fft * torch.arange(n_fft / 2, device=low.device))  # (K - 1,)
+    rising, falling = (mel - left) / (centre - left), (right - mel) / (right - centre)
+    return F.pad(torch.minimum(rising, falling).clamp(min=0.0), (0, 1))

@@ -1,0 +1,33 @@
+"""What `zoo checkpoints` tells: the published checkpoints, one of them in full, and the way to its file."""
+
+from pathlib import Path
+from typing import Any
+
+from zoo.weights.catalogue import Known, catalogue, find
+from zoo.weights.download import cached
+from zoo.weights.download_bar import fetch_with_bar
+
+
+def list_checkpoints() -> list[dict[str, Any]]:
+    """Every published checkpoint with all that is known; `cached` is where its file lies, None when it does not."""
+    return [_row(known) for known in catalogue().values()]
+
+
+def describe_known(name: str) -> dict[str, Any]:
+    """All that is known about one. Raises CheckpointError when the name is not known."""
+    return _row(find(name))
+
+
+def download(name: str) -> Path:
+    """The verified file, downloaded with a progress bar on stderr if need be. Raises CheckpointError."""
+    return fetch_with_bar(find(name))
+
+
+def _row(known: Known) -> dict[str, Any]:
+    path = cached(known)
+    size = known.size_range
+    return {
+        **known.model_dump(mode="json"),
+        "megabytes": None if size is None else round(size[0] / 1e6, 1),
+        "cached": None if path is None else str(path),
+    }
