@@ -10,8 +10,8 @@ import torch.nn.functional as F
 import zoo
 from zoo.errors import CheckpointError
 from zoo.models.registry import build_model, preset_config
-from zoo.train.checkpoint import save_checkpoint
 from zoo.nn.patch import PatchGrid
+from zoo.train.checkpoint import save_checkpoint
 from zoo.weights.adapt import resize_kernel
 from zoo.weights.positions import released_ssast
 

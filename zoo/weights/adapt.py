@@ -169,11 +169,12 @@ class _Work:
         chosen = self.options.positions
         if chosen == "auto":
             chosen = "official" if is_released and problem is None else "resample"
-        if grid == before and wanted == given.keys() and self._is_same_geometry(rule):
-            # Released SSAST blurs the rows even of an equal grid, on their way through 8; of 8 or 1 nothing changes.
-            if goes_on or rule != "ssast" or chosen != "official" or grid.freq in (1, 8):
-                self.state |= given
-                return
+        is_same = grid == before and wanted == given.keys() and self._is_same_geometry(rule)
+        # Released SSAST blurs the rows even of an equal grid, on their way through 8; of 8 or 1 nothing changes.
+        is_blurred = rule == "ssast" and chosen == "official" and not goes_on and grid.freq not in (1, 8)
+        if is_same and not is_blurred:
+            self.state |= given
+            return
         how = f"{before.freq}x{before.time} to {grid.freq}x{grid.time}"
         if chosen == "official" and problem is not None:
             raise CheckpointError(f"positions: official of {how} - {problem} - set positions to resample")

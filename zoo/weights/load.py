@@ -50,7 +50,7 @@ def load(
         n_frames: another input length; the positions are adapted.
         head, aggregator: modules to put in place of the trained ones; None removes them.
         pretraining: True or False asks for the pretraining model or for its backbone; None gives a pretraining model
-            as such only when nothing about it is changed.
+            as such only when nothing about it is changed and no classes are asked for.
         positions, channels, cls, patches: how weights are brought to another geometry, see `AdaptConfig`.
         own: fields of the checkpoint's own config that its tensors do not tell, such as `{"num_heads": 4}`.
         overrides: any other field of the model's config: `stride=(12, 12)`, `n_mels=64`, `kind="passt"`, ...
@@ -65,7 +65,13 @@ def load(
     loaded = source if isinstance(source, Loaded) else read(source, own, asked)
     before = {**loaded.model_config.model_dump(), **loaded.start}
     config = _changed(before, asked)
-    changed = config != _changed(before, {}) or head is not _KEEP or aggregator is not _KEEP or bool(loaded.start)
+    changed = (
+        config != _changed(before, {})
+        or num_classes is not None
+        or head is not _KEEP
+        or aggregator is not _KEEP
+        or bool(loaded.start)
+    )
     keep_pretraining = loaded.pretraining and (not changed if pretraining is None else pretraining)
     if pretraining and not loaded.pretraining:
         raise CheckpointError(
