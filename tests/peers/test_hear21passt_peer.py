@@ -12,7 +12,7 @@ from zoo.train.checkpoint import save_checkpoint
 from zoo.weights.export import convert
 
 passt = pytest.importorskip(
-    "hear21passt.models.passt", reason="hear21passt, the peer, is not installed (pip install --no-deps hear21passt)"
+    "hear21passt.models.passt", reason="hear21passt, the peer, is not installed (pip install -e '.[peers]')"
 )
 
 CLOSE: dict[str, Any] = {"rtol": 0, "atol": 1e-9}

@@ -36,7 +36,10 @@ def clips_of(golden: Golden) -> dict[str, Tensor]:
 def _build_fbank(golden: Golden, folder: Path) -> Any:
     """Without normalising, and with."""
     official = golden.meta["constructor"]
-    sizes = {"sample_rate": official["sample_rate"], "n_mels": official["num_mel_bins"]}
+    rate = official["sample_rate"]
+    win_length = int(rate * 0.025)  # Kaldi's 25 ms every 10 ms, in the next power of two
+    frames = {"hop_length": int(rate * 0.010), "win_length": win_length, "n_fft": 1 << (win_length - 1).bit_length()}
+    sizes = {"sample_rate": rate, "n_mels": official["num_mel_bins"], **frames}
     plain = AstFrontEndConfig(**sizes, normalise="none")
     normalised = AstFrontEndConfig(**sizes, mean=float(official["mean"]), std=float(official["std"]))
     return plain.build(), normalised.build()
