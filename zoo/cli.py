@@ -99,7 +99,6 @@ def checkpoints(
     by hand are found there and in ./checkpoints. ZOO_OFFLINE=1 never touches the network.
     """
     from zoo.use.checkpoints import describe_known, list_checkpoints
-    from zoo.use.checkpoints import download as fetch_file
     from zoo.use.console import Console
 
     if name is None:
@@ -107,9 +106,7 @@ def checkpoints(
             raise typer.BadParameter("--download needs the NAME of one checkpoint")
         rows = list_checkpoints()
         return _print_json(rows) if as_json else Console().checkpoints(rows)
-    report = describe_known(name)
-    if download:
-        report["cached"] = str(fetch_file(name))
+    report = describe_known(name, download)
     if as_json:
         _print_json(report)
     elif download:
@@ -270,7 +267,7 @@ def compare(
 
 @app.command()
 def doctor(
-    checkpoint: Annotated[Path | None, typer.Argument(help="A run or checkpoint folder to describe.")] = None,
+    checkpoint: Annotated[Path | None, typer.Argument(help="What to describe: all that zoo.load takes.")] = None,
     as_json: Json = False,
 ) -> None:
     """Versions, devices, codecs and broken installs with their cure; or what a checkpoint is.

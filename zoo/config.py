@@ -17,6 +17,16 @@ class Config(BaseModel):
     )
 
 
+def differences(one: Config, other: Config) -> dict[str, tuple[Any, Any]]:
+    """The fields in which two configs, of different kinds perhaps, are not equal, with both values."""
+    ours, theirs = one.model_dump(mode="json"), other.model_dump(mode="json")
+    return {
+        field: (ours.get(field), theirs.get(field))
+        for field in {**ours, **theirs}
+        if ours.get(field) != theirs.get(field)
+    }
+
+
 def _as_tuple(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 

@@ -41,7 +41,7 @@ def malicious(path: Path) -> None:
 
 
 def malicious_plain_pickle(path: Path) -> None:
-    path.write_bytes(pickle.dumps(_Attack(path.with_name("trace"))))
+    path.write_bytes(pickle.dumps(_Attack(path.with_name("trace")), protocol=2))
 
 
 def truncated(path: Path) -> None:

@@ -59,7 +59,7 @@ def test_another_geometry(zoo: Zoo, tmp_path: Path, model: Any) -> None:
     [
         (["mine", "mine"], "found a folder with config.json"),
         (["nothing", "out"], "no such folder"),
-        (["mine", "out", "frames=64"], "unknown field 'frames'"),
+        (["mine", "out", "frames=64"], "found 'frames'"),
         (["mine", "out", "--to", "official"], "out.pth"),
         (["mine", "out", "--to", "hf", "kind=passt"], "expected an 'ast'"),
     ],

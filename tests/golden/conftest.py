@@ -1,12 +1,13 @@
 """The tests of this folder share the reader `golden` and the package `kinds`; their table ends the run."""
 
-import os
 import sys
 from pathlib import Path
 
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
+
+from golden import FOLDER, golden_paths
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -29,11 +30,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
                 rows.append((name, kind, str(num_outputs), told, "equal" if outcome == "passed" else "differs"))
     if not has_run:
         return
-    folder = Path(os.environ.get("ZOO_GOLDENS") or Path(__file__).parent / "data")
     table = [("golden", "kind", "outputs", "worst difference / tolerance", ""), *sorted(rows)]
     widths = [max(len(row[column]) for row in table) for column in range(4)]
-    terminalreporter.section(f"goldens in {folder}")
+    terminalreporter.section(f"goldens in {FOLDER}")
     for row in table:
         cells = [cell.ljust(width) for cell, width in zip(row[:4], widths, strict=True)]
         terminalreporter.write_line("  ".join([*cells, row[4]]).rstrip())
-    terminalreporter.write_line(f"{len(list(folder.rglob('*.json')))} goldens, {num_compared} compared")
+    terminalreporter.write_line(f"{len(golden_paths())} goldens, {num_compared} compared")

@@ -92,8 +92,7 @@ class Golden:
 
     def compare(self, got: Mapping[str, Any]) -> None:
         """Fail unless every output of the golden is in `got`, in full size and within its tolerance."""
-        problems = [text for verdict in self.verdicts(got) for text in verdict.problems]
-        assert not problems, "\n".join([f"{self.name} differs:", *problems])
+        fail_on_problems(self.name, self.verdicts(got))
 
     def verdicts(self, got: Mapping[str, Any]) -> list[Verdict]:
         """One for each output of the golden, which says nothing of what else is in `got`."""
@@ -117,7 +116,7 @@ class Golden:
             limits = self.arrays[tolerance["atol_array"]]
             # `not all below` and never `any above`: NaN is neither
             problem = () if (difference <= limits).all() else (f"{(~(difference <= limits)).sum()} out of range",)
-            return _verdict(name, [(difference, limits, problem)])
+            return _combined(name, [(difference, limits, problem)])
         limit = tolerance["atol"] + tolerance.get("rtol", 0.0) * np.abs(want).max(initial=0.0)
         worst = difference.max(initial=0.0)
         checks = [(worst, limit, () if worst <= limit else (f"differs by {worst:.3g}, more than {limit:.3g}",))]
@@ -127,7 +126,7 @@ class Golden:
             checks.append((mean, limit, () if mean <= limit else (text,)))
         if "sums" in output:
             checks.append(self._check_of_sums(output, full.astype(np.float64)))
-        return _verdict(name, checks)
+        return _combined(name, checks)
 
     def _check_of_sums(self, output: dict[str, Any], full: np.ndarray) -> tuple[Any, Any, tuple[str, ...]]:
         """Sum, sum of magnitudes and of squares of the whole array guard what is not stored of it."""
@@ -139,11 +138,17 @@ class Golden:
         return off, limits, () if (off <= limits).all() else (f"its sums differ by {off}, more than {limits}",)
 
 
+def fail_on_problems(name: str, verdicts: list[Verdict]) -> None:
+    """Raise AssertionError with all that is wrong with the golden of this name, if anything is."""
+    problems = [text for verdict in verdicts for text in verdict.problems]
+    assert not problems, "\n".join([f"{name} differs:", *problems])
+
+
 def _mismatch(name: str, text: str) -> Verdict:
     return Verdict(name, np.inf, (f"{name}: {text}",))
 
 
-def _verdict(name: str, checks: list[tuple[Any, Any, tuple[str, ...]]]) -> Verdict:
+def _combined(name: str, checks: list[tuple[Any, Any, tuple[str, ...]]]) -> Verdict:
     """From (difference, limit, problem) triples."""
     shares = [0.0]
     for difference, limit, _ in checks:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from golden import FOLDER, Golden, golden_paths
+from golden import FOLDER, Golden, fail_on_problems, golden_paths
 from kinds import KINDS
 
 PATHS = golden_paths()
@@ -40,5 +40,4 @@ def test_numbers_are_those_of_the_released_code(
     verdicts = golden.verdicts(KINDS[kind].compute(golden, subject))
     worst = max(verdicts, key=lambda verdict: verdict.share)
     record_property("golden_compared", [len(verdicts), worst.share, worst.output])
-    problems = [text for verdict in verdicts for text in verdict.problems]
-    assert not problems, "\n".join([f"{name} differs:", *problems])
+    fail_on_problems(name, verdicts)

@@ -201,5 +201,5 @@ def test_unknown_words_are_refused(tmp_path: Path) -> None:
     saved(tmp_path / "c")
     with pytest.raises(zoo.RecipeError, match="load: positions: found 'offical'"):
         zoo.load(tmp_path / "c", positions="offical")
-    with pytest.raises(zoo.RecipeError, match=r"unknown field 'n_frame' of a ast .* did you mean 'n_frames'"):
+    with pytest.raises(zoo.RecipeError, match=r"load: found 'n_frame'.* did you mean 'n_frames'"):
         zoo.load(tmp_path / "c", n_frame=4)

@@ -9,6 +9,7 @@ import safetensors.torch
 import torch
 
 import zoo
+import zoo.weights.to_official
 from zoo.audio.ast_front_end import AstFrontEndConfig
 from zoo.audio.passt_front_end import PasstFrontEndConfig
 from zoo.errors import CheckpointError, RecipeError
@@ -178,8 +179,10 @@ def test_without_labels_they_are_numbered(tmp_path: Path) -> None:
 
 def test_a_backbone_alone_goes_to_hugging_face_and_back(tmp_path: Path) -> None:
     model = save(tmp_path / "c", "ast-tiny", num_classes=0)
-    convert(tmp_path / "c", tmp_path / "hf", "hf")
+    report = convert(tmp_path / "c", tmp_path / "hf", "hf")
     assert json.loads((tmp_path / "hf/config.json").read_text())["architectures"] == ["ASTModel"]
+    assert report["max_difference"] == 0.0  # the other epsilon is that of a head that it has not got
+    assert not any(note.startswith("LayerNorm") for note in report["notes"])
     x = clip()
     assert torch.equal(zoo.load(tmp_path / "hf")(x), model(x))
 
@@ -370,18 +373,46 @@ def test_what_is_drawn_is_drawn_the_same_each_time(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("to", "name"), [("zoo", "out"), ("hf", "out"), ("official", "out.pth")])
-def test_a_full_disk_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, to: str, name: str) -> None:
+def test_a_full_disk_leaves_nothing_behind(tmp_path: Path, to: str, name: str) -> None:
+    resource = pytest.importorskip("resource", reason="this system cannot limit the size of files")
+    save(tmp_path / "c", "ast-tiny")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (5_000, before[1]))
+    try:
+        with pytest.raises(CheckpointError, match=rf"{name}: found no way to write it \(.*File too large") as caught:
+            convert(tmp_path / "c", tmp_path / name, to)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert "\n" not in str(caught.value)
+    assert [path.name for path in tmp_path.iterdir()] == ["c"]
+
+
+@pytest.mark.parametrize("to", ["hf", "official"])
+def test_a_bug_while_writing_keeps_its_traceback(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, to: str) -> None:
     save(tmp_path / "c", "ast-tiny")
 
-    def write_a_little(content: Any, path: Path, **options: Any) -> None:
-        Path(path).write_bytes(b"half")
-        raise OSError(28, "No space left on device")
+    def broken(*_: Any, **__: Any) -> None:
+        raise RuntimeError("our own mistake")
 
-    monkeypatch.setattr(safetensors.torch, "save_file", write_a_little)
-    monkeypatch.setattr(torch, "save", write_a_little)
-    with pytest.raises(CheckpointError, match="No space left"):
-        convert(tmp_path / "c", tmp_path / name, to)
+    monkeypatch.setattr(safetensors.torch, "save_file", broken)
+    monkeypatch.setattr(torch, "save", broken)
+    with pytest.raises(RuntimeError, match="our own mistake"):
+        convert(tmp_path / "c", tmp_path / "out.pth", to)
     assert [path.name for path in tmp_path.iterdir()] == ["c"]
+
+
+def test_an_official_export_is_read_back_from_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that an error there names the file that the user asked for."""
+    save(tmp_path / "c", "ast-tiny")
+    exact, read_back = zoo.weights.to_official.read, []
+
+    def noted(source: Path, *arguments: Any) -> Any:
+        read_back.append(source)
+        return exact(source, *arguments)
+
+    monkeypatch.setattr(zoo.weights.to_official, "read", noted)
+    convert(tmp_path / "c", tmp_path / "c.pth", "official")
+    assert set(read_back) == {tmp_path / "c.pth"}
 
 
 @pytest.mark.parametrize(("to", "name"), [("zoo", "out"), ("hf", "out"), ("official", "out.pth")])
@@ -413,6 +444,7 @@ def test_what_is_there_is_not_touched(tmp_path: Path, to: str, name: str) -> Non
         ({"overrides": {"n_mels": "many"}}, "n_mels: found 'many'"),
         ({"overrides": {"own": {"num_heads": [3]}}}, r"own: num_heads: found \[3\]"),
         ({"overrides": {"strides": [10, 10]}}, "did you mean 'stride'"),
+        ({"overrides": {"n frames": 64}}, "did you mean 'n_frames'"),
         ({"overrides": {"positions": "linear"}}, "positions: found 'linear'"),
     ],
 )
@@ -434,16 +466,19 @@ def test_pairs_are_keywords() -> None:
         "own": {"num_heads": 3, "kind": "ssast"},
     }
     assert parse_pairs([]) == {}
+    assert parse_pairs(["n_frames=64", "n_frames=64"]) == {"n_frames": 64}  # no contradiction
 
 
 @pytest.mark.parametrize(
     ("pairs", "words"),
     [
         (["n_frames"], "'n_frames' - expected KEY=VALUE"),
-        (["n_frames="], "expected KEY=VALUE"),
+        (["n_frames="], "n_frames: no value after '=' - write n_frames=null"),
         (["own.=3"], "expected KEY=VALUE"),
-        (["n frames=3"], "expected KEY=VALUE"),
-        (["n_frames=64", "n_frames=32"], "n_frames: found it twice"),
+        (["=3"], "expected KEY=VALUE"),
+        (["n_frames=64", "n_frames=32"], "n_frames: given twice"),
+        (["own.depth=2", "own.depth=3"], "own.depth: given twice"),
+        (["own={depth: 2}", "own.num_heads=3"], "own: given as a whole and by its fields"),
         (["own.stride=[10,"], "own.stride: .*never closed"),
         (["norm_eps=.nan"], "norm_eps: .*finite"),
     ],

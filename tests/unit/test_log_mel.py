@@ -49,12 +49,29 @@ def test_moving_and_cutting_keep_the_maker_and_computing_loses_it(waveform: Tens
         log_mel.contiguous(),
         torch.nn.functional.pad(log_mel, (0, 5)),
         copy.deepcopy(log_mel),
+        torch.cat([log_mel, log_mel]),
+        torch.stack(list(log_mel)),
+        torch.stack(log_mel.unbind()),
+        log_mel.unsqueeze(0).squeeze(0),
+        log_mel.mT.mT,
+        log_mel.transpose(1, 2),
+        log_mel.bfloat16().float(),
+        log_mel.split(1)[1],
+        log_mel.expand(2, -1, -1),
+        log_mel.roll(3, dims=-1),
+        log_mel.reshape(-1, 128, log_mel.shape[-1]),
     ):
         assert isinstance(kept, LogMel)
         assert kept.front_end == front_end.config
-    for plain in (log_mel + 1, log_mel.mT, log_mel.mean(), torch.cat([log_mel, log_mel]), -log_mel):
+    for plain in (log_mel + 1, log_mel.mean(), log_mel.softmax(-1), -log_mel, torch.cat([log_mel + 1, log_mel + 2])):
         assert type(plain) is Tensor
     assert torch.equal(log_mel + 0, log_mel.as_subclass(Tensor))
+
+
+def test_parts_of_two_front_ends_are_no_batch(waveform: Tensor) -> None:
+    one, other = zoo.front_end("ast")(waveform), zoo.front_end("hf")(waveform)
+    with pytest.raises(zoo.ShapeError, match="two front ends in one batch"):
+        torch.cat([one, other])
 
 
 def test_it_is_saved_as_a_plain_tensor(waveform: Tensor, tmp_path: Path) -> None:
@@ -81,7 +98,7 @@ def test_features_of_another_front_end_are_refused(
     tmp_path: Path, waveform: Tensor, family: str, field: str, method: str
 ) -> None:
     model = zoo.load(saved(tmp_path / "c"))
-    log_mel = zoo.front_end(family)(waveform)[..., :64]
+    log_mel = torch.stack(list(zoo.front_end(family)(waveform)))[..., :64]
     with pytest.raises(zoo.ShapeError, match=f"another front end .*{field}"):
         getattr(model, method)(log_mel)
 

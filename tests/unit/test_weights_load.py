@@ -1,5 +1,6 @@
 """Loading weights: what is copied, what starts afresh, and what is refused by name."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -75,8 +76,7 @@ def test_report_names_what_was_loaded_and_what_is_fresh(tmp_path: Path) -> None:
     model = build_model(preset_config("ssast-patch-tiny", **SMALL))
     report = initialise(model, read(tmp_path / "p"))
     assert set(report.fresh) == {"head.norm.weight", "head.norm.bias", "head.linear.weight", "head.linear.bias"}
-    assert "mask_token" in report.unused
-    assert set(report.loaded) | set(report.fresh) == set(model.state_dict())
+    assert any(note.startswith("fresh: head.norm.weight") for note in report.notes)
 
 
 def test_a_classifier_comes_along_only_when_asked_for(tmp_path: Path) -> None:
@@ -102,7 +102,7 @@ def test_passt_is_cut_to_a_shorter_input_too(tmp_path: Path) -> None:
 @pytest.mark.parametrize("changes", [{"n_frames": 5}, {"n_frames": 0}, {"num_classes": -1}])
 def test_impossible_changes_are_told(tmp_path: Path, changes: dict[str, int]) -> None:
     save(tmp_path / "c")
-    with pytest.raises(zoo.RecipeError, match="load: "):
+    with pytest.raises(zoo.RecipeError, match=r"load: .* expected"):
         load(tmp_path / "c", **changes)
 
 
@@ -135,7 +135,7 @@ def test_a_deeper_checkpoint_is_refused(tmp_path: Path) -> None:
 
 
 def test_what_is_not_a_checkpoint(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match="no such folder"):
+    with pytest.raises(CheckpointError, match="found no such folder"):
         load(tmp_path / "nothing")
     (tmp_path / "file").write_text("x")
     with pytest.raises(CheckpointError, match="file: found"):
@@ -160,7 +160,7 @@ def test_the_front_end_comes_with_the_checkpoint(tmp_path: Path) -> None:
     assert zoo.front_end("ast").config == AstFrontEndConfig()
     with pytest.raises(zoo.ShapeError, match=r"found 1 axes \(8000,\) - expected 2"):
         zoo.front_end("ast")(torch.zeros(8000))
-    with pytest.raises(CheckpointError, match=r"no family \(ast, hf, passt\) and no checkpoint - asd: there is no"):
+    with pytest.raises(CheckpointError, match="asd: found no such folder or file, and no known checkpoint"):
         zoo.front_end("asd")
     save(tmp_path / "bare")
     with pytest.raises(CheckpointError, match="no front_end"):
@@ -175,3 +175,22 @@ def test_labels_come_with_the_classifier_they_name(tmp_path: Path) -> None:
     assert model.labels == ("a", "b", "c", "d")
     other: Any = load(tmp_path / "c", num_classes=7)
     assert other.labels is None
+
+
+def test_an_edited_config_is_told_in_one_line(tmp_path: Path) -> None:
+    save(tmp_path / "c")
+    config = json.loads((tmp_path / "c/config.json").read_text())
+    (tmp_path / "c/config.json").write_text(json.dumps({**config, "front_end": {"kind": "ast", "n_mels": -3}}))
+    for use in (load, zoo.front_end):
+        with pytest.raises(CheckpointError, match="'front_end' is none of this zoo") as caught:
+            use(tmp_path / "c")
+        assert "\n" not in str(caught.value)
+    (tmp_path / "c/config.json").write_text('{"model": ')
+    with pytest.raises(CheckpointError, match=r"config\.json: found damaged JSON"):
+        load(tmp_path / "c")
+
+
+def test_a_zoo_folder_needs_no_own(tmp_path: Path) -> None:
+    save(tmp_path / "c")
+    with pytest.raises(CheckpointError, match=r"found own .* leave it out"):
+        load(tmp_path / "c", own={"num_heads": 2})

@@ -16,7 +16,6 @@ from zoo.audio.front_end import (
     HopLength,
     LowEdge,
     MelConfig,
-    MelCount,
     SampleRate,
     check_waveform,
     clips_at_once,
@@ -39,8 +38,6 @@ class AstFrontEndConfig(MelConfig):
     kind: Literal["ast"] = "ast"
     sample_rate: SampleRate = 16_000
     """Hz."""
-    n_mels: MelCount = 128
-    """Mel bands."""
     hop_length: HopLength = 160
     """Samples from one frame to the next."""
     win_length: FrameLength = 400
@@ -94,9 +91,9 @@ class AstFrontEnd(FrontEnd):
         self.register_buffer("window", make_window(config.window, config.win_length), persistent=False)
         self.register_buffer("mel_bank", bank, persistent=False)
 
-    def num_frames(self, num_samples: Count) -> Count:
-        n_frames = (num_samples - self.config.win_length) // self.config.hop_length + 1
-        return n_frames.clamp(min=0) if isinstance(n_frames, Tensor) else max(0, n_frames)
+    @property
+    def min_samples(self) -> int:
+        return self.config.win_length
 
     def num_samples(self, n_frames: Count) -> Count:
         """The fewest that give `n_frames` frames."""
@@ -124,9 +121,7 @@ class AstFrontEnd(FrontEnd):
             log_mel = self._log_mel(waveform)  # (B, M, T)
             if n_frames is not None:
                 log_mel = F.pad(log_mel, (0, n_frames - log_mel.shape[2]))
-            frame = torch.arange(log_mel.shape[2], device=waveform.device)
-            is_real = (frame < self.num_frames(num_samples)[:, None])[:, None]  # (B, 1, T)
-            return self._normalise(log_mel, is_real)
+            return self._normalise(log_mel, self.is_real(num_samples, log_mel.shape[2]))
 
     def _log_mel(self, waveform: Tensor) -> Tensor:
         n_frames = self.num_frames(waveform.shape[1])

@@ -4,12 +4,12 @@ A front end belongs to the weights that were trained behind it, so its config tr
 is batched, runs on any device, and computes in float32 whatever the autocast.
 """
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from contextlib import AbstractContextManager, nullcontext
 from typing import Annotated, Any, TypeVar
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
@@ -37,7 +37,7 @@ class MelConfig(Config):
     kind: str
     sample_rate: SampleRate
     """Hz."""
-    n_mels: MelCount
+    n_mels: MelCount = 128
     """Mel bands."""
     hop_length: HopLength
     """Samples from one frame to the next."""
@@ -74,7 +74,7 @@ class MelConfig(Config):
         return self
 
 
-class FrontEnd(nn.Module):
+class FrontEnd(nn.Module, ABC):
     """What every kind offers. Calling it gives the normalised log-mel; padding is as the released code has it.
 
     A clip in a batch gives what it gives alone: what lies at and beyond its `num_samples` has no influence, and its
@@ -94,14 +94,26 @@ class FrontEnd(nn.Module):
         """`forward`, with the result marked as this front end's: a model trained behind another refuses it."""
         return LogMel.of(super().__call__(*args, **kwargs), self.config)
 
+    @property
+    @abstractmethod
+    def min_samples(self) -> int:
+        """Samples of the shortest clip that has a frame."""
+
     def num_frames(self, num_samples: Count) -> Count:
         """How many real frames a clip of this many samples has (a number, or one for every clip of a batch)."""
-        raise NotImplementedError
+        n_frames = (num_samples - self.min_samples) // self.config.hop_length + 1
+        return n_frames.clamp(min=0) if isinstance(n_frames, Tensor) else max(0, n_frames)
 
+    def is_real(self, num_samples: Int[Tensor, "batch"], width: int) -> Bool[Tensor, "batch 1 frame"]:
+        """Which of `width` frames lie within each clip of `num_samples` samples."""
+        frame = torch.arange(width, device=num_samples.device)
+        return (frame < self.num_frames(num_samples)[:, None])[:, None]
+
+    @abstractmethod
     def num_samples(self, n_frames: Count) -> Count:
         """How many samples to cut for exactly `n_frames` real frames: `num_frames` undoes it. 0 for none."""
-        raise NotImplementedError
 
+    @abstractmethod
     def forward(
         self,
         waveform: Float[Tensor, "..."],
@@ -121,7 +133,6 @@ class FrontEnd(nn.Module):
 
         Raises: ShapeError - anything but mono waveforms (B, S).
         """
-        raise NotImplementedError
 
 
 def check_waveform(waveform: Float[Tensor, "..."]) -> None:

@@ -8,12 +8,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from zoo.errors import ShapeError
+
 
 class LogMel(Tensor):
     """A log-mel with the config of its front end as `front_end`.
 
-    It is a tensor like any other. What cuts, pads, copies or moves it keeps the config; what computes with it gives a
-    plain tensor, for then nobody knows what the values are.
+    It is a tensor like any other. What cuts, joins, pads, copies or moves it keeps the config; what computes with it
+    gives a plain tensor, for then nobody knows what the values are. Parts of two front ends cannot be joined.
     """
 
     front_end: Any
@@ -34,11 +36,15 @@ class LogMel(Tensor):
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
         """Called by torch for every operation on a LogMel."""
+        parts = args[0] if func in _JOINING and args else args[:1]
         with torch._C.DisableTorchFunctionSubclass():
             out = func(*args, **(kwargs or {}))
-        if func in _KEEPING and type(out) is Tensor and args and isinstance(args[0], LogMel):
-            return LogMel.of(out, args[0].front_end)
-        return out.as_subclass(Tensor) if type(out) is LogMel and out is not args[0] else out
+        makers = [part.front_end for part in parts if isinstance(part, LogMel)] if func in _KEEPING else []
+        if makers and any(maker != makers[0] for maker in makers):
+            raise ShapeError(
+                "log_mel: found parts of two front ends in one batch - expected one front end - make all with the same"
+            )
+        return _marked(out, makers[0] if makers else None, args)
 
     def __deepcopy__(self, memo: dict[Any, Any]) -> "LogMel":
         return LogMel.of(copy.deepcopy(self.as_subclass(Tensor), memo), self.front_end)
@@ -47,16 +53,59 @@ class LogMel(Tensor):
         return self.as_subclass(Tensor).__reduce_ex__(protocol)  # saved as a plain tensor, which loads anywhere
 
 
-_KEEPING = {
+def _marked(out: Any, maker: Any, args: tuple[Any, ...]) -> Any:
+    """A result, or each of several, with its maker; a plain tensor where there is none."""
+    if isinstance(out, tuple | list) and any(isinstance(one, Tensor) for one in out):
+        return type(out)(_marked(one, maker, args) for one in out)
+    if not isinstance(out, Tensor) or any(out is one for one in args):
+        return out
+    plain = out.as_subclass(Tensor)
+    return plain if maker is None else LogMel.of(plain, maker)
+
+
+_JOINING = {torch.cat, torch.stack}
+_KEEPING = _JOINING | {
     Tensor.__getitem__,
+    Tensor.bfloat16,
+    Tensor.chunk,
     Tensor.clone,
     Tensor.contiguous,
     Tensor.cpu,
     Tensor.cuda,
     Tensor.detach,
     Tensor.double,
+    Tensor.expand,
+    Tensor.flatten,
     Tensor.float,
+    Tensor.half,
+    Tensor.index_select,
+    Tensor.mT.__get__,  # type: ignore[attr-defined]
     Tensor.narrow,
+    Tensor.permute,
+    Tensor.pin_memory,
+    Tensor.repeat,
+    Tensor.reshape,
+    Tensor.roll,
+    Tensor.split,
+    Tensor.squeeze,
     Tensor.to,
+    Tensor.transpose,
+    Tensor.unbind,
+    Tensor.unflatten,
+    Tensor.unsqueeze,
+    Tensor.view,
     F.pad,
+    torch.chunk,
+    torch.flatten,
+    torch.index_select,
+    torch.narrow,
+    torch.permute,
+    torch.reshape,
+    torch.roll,
+    torch.split,
+    torch.squeeze,
+    torch.transpose,
+    torch.unbind,
+    torch.unsqueeze,
 }
+"""Operations that move, cut, pad, join or copy the values, and compute nothing."""

@@ -21,7 +21,6 @@ from zoo.audio.front_end import (
     HopLength,
     LowEdge,
     MelConfig,
-    MelCount,
     SampleRate,
     check_waveform,
     clips_at_once,
@@ -46,8 +45,6 @@ class PasstFrontEndConfig(MelConfig):
     kind: Literal["passt"] = "passt"
     sample_rate: SampleRate = 32_000
     """Hz."""
-    n_mels: MelCount = 128
-    """Mel bands."""
     hop_length: HopLength = 320
     """Samples from one frame to the next; two released checkpoints have 160 and 100."""
     win_length: FrameLength = 800
@@ -116,9 +113,9 @@ class PasstFrontEnd(FrontEnd):
         self.register_buffer("window", torch.hann_window(config.win_length, periodic=False), persistent=False)
         self.register_buffer("mel_bank", self._make_bank(edges[0], edges[1]), persistent=False)
 
-    def num_frames(self, num_samples: Count) -> Count:
-        n_frames = (num_samples - 1) // self.config.hop_length + 1
-        return n_frames.clamp(min=0) if isinstance(n_frames, Tensor) else max(0, n_frames)
+    @property
+    def min_samples(self) -> int:
+        return 1
 
     def num_samples(self, n_frames: Count) -> Count:
         """Whole hops, as released clips have: 10 s are 1,000 frames. The most that give `n_frames` frames."""
@@ -155,8 +152,7 @@ class PasstFrontEnd(FrontEnd):
             shortest = self.config.n_fft // 2 + 2
             waveform = F.pad(waveform, (0, max(width, shortest) - waveform.shape[1]))
             mel = self._mel(waveform, num_samples.clamp(min=shortest), band_edges)[:, :, : self.num_frames(width)]
-            frame = torch.arange(mel.shape[2], device=waveform.device)
-            is_real = (frame < self.num_frames(num_samples)[:, None])[:, None]  # (B, 1, T)
+            is_real = self.is_real(num_samples, mel.shape[2])  # (B, 1, T)
             return ((mel.where(is_real, 0.0) + _LOG_OFFSET).log() - self.config.mean) / (2 * self.config.std)
 
     def _mel(self, waveform: Tensor, num_samples: Tensor, band_edges: BandEdges | None) -> Tensor:

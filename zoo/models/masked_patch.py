@@ -15,6 +15,9 @@ from zoo.models.transformer import SpectrogramTransformer
 from zoo.nn.masking import draw_mask, mask_count, masked_index
 from zoo.nn.patch import PatchGrid, fold_patches, unfold_patches
 
+BACKBONE = "backbone."
+"""What the names of the fine-tuning model's tensors begin with in a `MaskedPatchModel`."""
+
 RECONSTRUCT = "mask-reconstruct"
 CLASSIFY = "mask-classify"
 
@@ -85,7 +88,9 @@ class MaskedPatchModel(nn.Module):
     ) -> None:
         super().__init__()
         self.config = config
-        self.front_end: Any = None  # of a loaded model, as in SpectrogramModel
+        self.front_end: Any = None  # this and the next two of a loaded model, as in SpectrogramModel
+        self.labels: tuple[str, ...] | None = None
+        self.load_notes: tuple[str, ...] = ()
         self.num_masked = num_masked
         self.cluster_size = cluster_size
         self.separate_masks = separate_masks

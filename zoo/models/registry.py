@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Annotated, Any, TypeVar
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic.fields import FieldInfo
 from torch import nn
 
 from zoo.config import Config
@@ -110,22 +111,36 @@ def config_fields(kind: str) -> tuple[str, ...]:
     return tuple(_kinds[kind].model_fields)
 
 
+def in_words(error: ValidationError) -> str:
+    """What `parse_model_config` found wrong first: "where: found - expected"."""
+    first = error.errors()[0]
+    if first["type"] == "value_error":  # the contradictions of `problems` are complete texts already
+        return str(first["ctx"]["error"])
+    kind, *rest = first["loc"] or ("",)
+    where = ".".join(str(part) for part in rest) or str(kind)
+    if first["type"] == "extra_forbidden" and kind in _kinds:
+        fields = _kinds[str(kind)].model_fields
+        return f"found {where!r}, which is no field of kind {kind!r} - expected one of {', '.join(fields)}"
+    return f"{where}: found {first['input']!r} - expected: {first['msg']}"
+
+
 def check_values(where: str, fields: Mapping[str, Any]) -> None:
     """Raises RecipeError for a value that no family takes in a field of that name; unknown names pass."""
     for key, value in fields.items():
         infos = [family.model_fields[key] for family in _kinds.values() if key in family.model_fields]
-        problem = None
-        for info in infos:
-            kind_of_value: Any = Annotated[info.annotation, info]
-            try:
-                TypeAdapter(kind_of_value, config=ConfigDict(strict=True)).validate_python(value)
-            except ValidationError as error:
-                problem = error.errors()[0]["msg"]
-            else:
-                break
-        else:
-            if problem is not None:
-                raise RecipeError(f"{where}: {key}: found {value!r} - expected: {problem}")
+        problems = [_problem(info, value) for info in infos]
+        if problems and all(problems):
+            raise RecipeError(f"{where}: {key}: found {value!r} - expected: {problems[-1]}")
+
+
+def _problem(info: FieldInfo, value: Any) -> str | None:
+    """Why a field does not take a value; None when it does."""
+    kind_of_value: Any = Annotated[info.annotation, info]
+    try:
+        TypeAdapter(kind_of_value, config=ConfigDict(strict=True)).validate_python(value)
+    except ValidationError as error:
+        return str(error.errors()[0]["msg"])
+    return None
 
 
 def preset_config(name: str, **overrides: Any) -> ModelConfig:

@@ -6,6 +6,7 @@ from typing import Any
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from zoo.config import differences
 from zoo.errors import ShapeError
 from zoo.models.registry import ModelConfig
 
@@ -27,20 +28,22 @@ class SpectrogramModel(nn.Module):
         keys (B,): the clips' keys for what is drawn in training (`zoo.draws`); None draws new ones.
     and raise ShapeError for another rank, another number of mel bands, or an input that is too short or too long.
 
-    A loaded model also has the config of the front end that it was trained behind, and names for its outputs; both are
-    None for a new one. It refuses a log-mel that another front end made.
+    A loaded model also has the config of the front end that it was trained behind and names for its outputs (None for a
+    new one), and notes on how it was loaded. It refuses a log-mel that another front end made.
     """
 
     aggregator: nn.Module | None
     head: nn.Module | None
     front_end: Any
     labels: tuple[str, ...] | None
+    load_notes: tuple[str, ...]
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
         self.front_end = None
         self.labels = None
+        self.load_notes = ()
 
     @property
     def min_frames(self) -> int:
@@ -99,11 +102,9 @@ def accept(log_mel: Float[Tensor, "..."], front_end: Any) -> Float[Tensor, "..."
         return log_mel
     maker = getattr(log_mel, "front_end", None)
     if maker is not None and front_end is not None and maker != front_end:
-        ours, theirs = front_end.model_dump(), maker.model_dump()
         fields = [
-            f"{key} is {theirs.get(key)!r}, the model's {ours.get(key)!r}"
-            for key in {**ours, **theirs}
-            if theirs.get(key) != ours.get(key)
+            f"{field} is {theirs!r}, the model's {ours!r}"
+            for field, (ours, theirs) in differences(front_end, maker).items()
         ]
         raise ShapeError(
             f"log_mel: found one of another front end ({'; '.join(fields)}) - expected that of the model's training - "

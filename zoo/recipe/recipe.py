@@ -20,12 +20,12 @@ from zoo.data.config import DataConfig
 from zoo.models import AnyModelConfig
 from zoo.objectives.classification import ClassificationConfig
 from zoo.objectives.masked_patch import MaskedPatchConfig
-from zoo.recipe.document import Document, KeyPath, Problem, did_you_mean, shortened
+from zoo.recipe.document import Document, KeyPath, Problem, did_you_mean, key_text
 from zoo.recipe.files import find_recipe
 from zoo.recipe.plain_words import checked, fields_of
 from zoo.recipe.rules import broken_rules, metrics_for
 from zoo.recipe.sections import EvaluateConfig, InitConfig, LogConfig, TrainConfig
-from zoo.recipe.strict_yaml import MAX_DEPTH, parse_document, parse_value, plain_value, read_document
+from zoo.recipe.strict_yaml import parse_document, plain_value, read_document, split_pair
 from zoo.train.optim import OptimConfig
 from zoo.train.schedule import ScheduleConfig
 
@@ -135,38 +135,26 @@ def _recipe(document: Document, overrides: Sequence[str], for_training: bool) ->
 
 def _override(document: Document, overrides: Sequence[str]) -> None:
     """Puts KEY=VALUE pairs into the document; what cannot be read of them becomes its problems."""
-    given: dict[KeyPath, Any] = {}
+    given: dict[str, Any] = {}
     for override in overrides:
-        key, equals, text = (part.strip() for part in override.partition("="))
-        path: KeyPath = tuple(key.split("."))
-        if not equals or not all(path) or len(path) > MAX_DEPTH:
-            shown = shortened(override if override.isprintable() else ascii(override))
-            document.problems.append(Problem(None, "", f"'{shown}' - expected KEY=VALUE, as in optim.lr=1e-4"))
-            continue
-        name = key if key.isprintable() else ascii(key)
-        problems = []
-        if not text:
-            problems = [f"no value after '=' - write {name}=null for none, or {name}=\"''\" for empty text"]
         try:
-            value = parse_value(text)
+            key, value = split_pair(override, given, "optim.lr=1e-4")
         except ValueError as error:
-            problems = str(error).splitlines()
-        if not problems and path in given and given[path] != value:
-            problems = ["given twice, with different values - keep one"]
+            document.problems += [Problem(None, "", line) for line in str(error).splitlines()]
+            continue
+        path: KeyPath = tuple(key.split("."))
         parents = [document.at(path[:depth]) for depth in range(1, len(path))]
         if any(isinstance(parent, list) for parent in parents):
-            problems = ["inside a list - override the list as a whole"]
-        if problems:
-            document.problems += [Problem(None, name, text) for text in problems]
+            document.problems.append(Problem(None, key_text(path), "inside a list - override the list as a whole"))
             continue
-        given[path] = value
+        given[key] = value
         if path[0] == "data" and len(path) > 2 and isinstance(parents[1], str):
             document.put(path[:2], {"path": parents[1]})  # data.train was a plain path
         document.put(path, value)
     for group in _ONE_OF:
-        if any(given.get(path) is not None for path in group):
+        if any(given.get(key_text(path)) is not None for path in group):
             for path in group:
-                if path not in given:
+                if key_text(path) not in given:
                     document.drop(path)
 
 

@@ -10,7 +10,7 @@ NaN and infinity) is refused. Nothing stops at the first mistake except bad synt
 import math
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +66,33 @@ def parse_value(text: str) -> Any:
     if document.problems:
         raise ValueError("\n".join(": ".join(filter(None, (p.key, p.text))) for p in document.problems))
     return document.value
+
+
+def split_pair(text: str, given: Mapping[str, Any], example: str) -> tuple[str, Any]:
+    """(key, value) of `KEY=VALUE`, where KEY is one name or several with dots between them; see `parse_value`.
+
+    Args:
+        given: what the pairs before it gave; the same key may come again with the same value.
+        example: a pair of those that are meant, for the message.
+
+    Raises:
+        ValueError: a line of text for every mistake, with the key where there is one.
+    """
+    key, equals, value_text = (part.strip() for part in text.partition("="))
+    path = key.split(".")
+    if not equals or not all(path) or len(path) > MAX_DEPTH:
+        shown = shortened(text if text.isprintable() else ascii(text))
+        raise ValueError(f"'{shown}' - expected KEY=VALUE, as in {example}")
+    name = key if key.isprintable() else ascii(key)
+    if not value_text:
+        raise ValueError(f"{name}: no value after '=' - write {name}=null for none, or {name}=\"''\" for empty text")
+    try:
+        value = parse_value(value_text)
+    except ValueError as error:
+        raise ValueError("\n".join(f"{name}: {line}" for line in str(error).splitlines())) from None
+    if key in given and given[key] != value:
+        raise ValueError(f"{name}: given twice, with different values - keep one")
+    return key, value
 
 
 def _refuse_half_characters(text: str) -> None:

@@ -6,15 +6,17 @@ from typing import Any
 from torch import nn
 
 from zoo import __version__
-from zoo.audio.front_end import FrontEnd
-from zoo.audio.front_ends import parse_front_end
+from zoo.audio.front_end import MelConfig
+from zoo.audio.front_ends import AnyFrontEndConfig
+from zoo.config import differences
 from zoo.data.manifest import SourceConfig
 from zoo.errors import CheckpointError, DataError, RecipeError
 from zoo.recipe import Recipe, dump_recipe, parse_recipe, recipe_differences
 from zoo.run.data import FoundData, RunData
 from zoo.train.checkpoint import latest
 from zoo.weights.load import initialise
-from zoo.weights.source import Loaded, read
+from zoo.weights.loaded import Loaded
+from zoo.weights.source import read
 
 RECIPE = "recipe.yaml"
 FRONT_END_MAY_DIFFER = ("mean", "std", "n_mels")
@@ -75,7 +77,7 @@ def start_from(model: nn.Module, recipe: Recipe, data: RunData) -> dict[str, Any
     """
     assert recipe.init.path is not None
     source = read_init(recipe)
-    differing = _front_end_differences(source.config.get("front_end"), data.front_end)
+    differing = _front_end_differences(source.front_end, data.front_end.config)
     refused = [text for field, text in differing.items() if field not in FRONT_END_MAY_DIFFER]
     if refused and recipe.init.front_end == "same":
         raise CheckpointError(
@@ -137,14 +139,12 @@ def with_absolute_paths(recipe: Recipe) -> Recipe:
     return recipe.model_copy(update=sections)
 
 
-def _front_end_differences(config: dict[str, Any] | None, front_end: FrontEnd) -> dict[str, str]:
+def _front_end_differences(theirs: AnyFrontEndConfig | None, ours: MelConfig) -> dict[str, str]:
     """By field: what the checkpoint's front end has, and what the recipe's has."""
-    ours = front_end.config.model_dump(mode="json")
-    if config is None:
+    if theirs is None:
         return {}
-    config = parse_front_end(config).model_dump(mode="json")  # with the defaults of fields that came later
-    keys = [key for key in (*ours, *(config.keys() - ours.keys())) if config.get(key) != ours.get(key)]
-    return {key: f"{key}: {config.get(key)!r} there, {ours.get(key)!r} here" for key in keys}
+    found = differences(theirs, ours)
+    return {field: f"{field}: {there!r} there, {here!r} here" for field, (there, here) in found.items()}
 
 
 def checkpoint_config(recipe: Recipe, data: RunData, started_from: dict[str, Any] | None) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """`summary.json`: what came out of a run, and everything needed to trust or repeat it."""
 
-import json
 import time
 from pathlib import Path
 from typing import Any
@@ -8,7 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from zoo import provenance
+from zoo import disk, provenance
 from zoo.data.bad_audio import BadAudioLog
 from zoo.evaluate.during_training import ClassifierEvaluation, PretextEvaluation
 from zoo.evaluate.metrics import finite_or_none
@@ -96,6 +95,5 @@ def choices(recipe: Recipe, summary: dict[str, Any]) -> dict[str, str | int | fl
 
 def write_json(path: Path, value: dict[str, Any]) -> None:
     """All of the file or nothing of it."""
-    temporary = path.with_name(f".{path.name}.writing")
-    temporary.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    temporary.replace(path)
+    with disk.written_whole(path) as file:
+        disk.write_json(file, value)

@@ -8,10 +8,7 @@ A folder is written beside its place, synced, and renamed into it. Between the t
 another name (`previous` for `last`), so at every moment one whole checkpoint is there. Nothing in it can run code.
 """
 
-import contextlib
 import json
-import os
-import shutil
 import warnings
 import zipfile
 from dataclasses import dataclass
@@ -23,6 +20,7 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
+from zoo import disk
 from zoo.errors import CheckpointError
 from zoo.train.plan import Progress
 
@@ -52,34 +50,23 @@ def save_checkpoint(
     Raises:
         CheckpointError: the disk is full or refuses; what was there before is untouched.
     """
-    fallback, temporary = _fallback(folder), folder.with_name(f".{folder.name}.writing")
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        _remove(temporary)
+    fallback, advice = _fallback(folder), "the checkpoint before it is untouched: make room and resume"
+    with disk.refusals_told(folder, advice), disk.temporary_beside(folder) as temporary:
         temporary.mkdir()
-        safetensors.torch.save_file(_independent(state), temporary / WEIGHTS)
-        (temporary / CONFIG).write_text(json.dumps(config, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        disk.write_tensors(temporary / WEIGHTS, state)
+        disk.write_json(temporary / CONFIG, config)
         if trainer is not None:
-            torch.save(trainer, temporary / TRAINER)
-        for path in temporary.iterdir():
-            _sync(path)
-        _sync(temporary)
+            disk.write_pickle(temporary / TRAINER, trainer)
+        disk.sync(temporary)
         if problem_with(folder, resumable=trainer is not None) is None:
-            _remove(fallback)
+            disk.remove(fallback)
             folder.rename(fallback)
         else:
-            _remove(folder)  # damaged or absent: then the fallback is the whole one, and stays
+            disk.remove(folder)  # damaged or absent: then the fallback is the whole one, and stays
         temporary.rename(folder)
-        _sync(folder.parent)
+        disk.sync_names(folder.parent)
         if fallback.name != "previous":
-            _remove(fallback)
-    except (OSError, RuntimeError, safetensors.SafetensorError) as error:  # torch reports a full disk as RuntimeError
-        with contextlib.suppress(OSError):
-            _remove(temporary)
-        raise CheckpointError(
-            f"{folder}: found no way to write it ({_one_line(error)}) - expected a disk with space and permission - "
-            "the checkpoint before it is untouched: make room and resume"
-        ) from error
+            disk.remove(fallback)
 
 
 def load_checkpoint(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -102,7 +89,7 @@ def load_trainer(folder: Path) -> dict[str, Any]:
         try:
             return torch.load(folder / TRAINER, map_location="cpu", weights_only=True)
         except Exception as error:  # a damaged file raises nearly anything: EOFError, RuntimeError, UnpicklingError
-            problem = f"{TRAINER} damaged ({_one_line(error)})"
+            problem = f"{TRAINER} damaged ({disk.reason(error)})"
     raise CheckpointError(
         f"{folder}: found {problem} - expected {TRAINER} beside {WEIGHTS}, which only 'last' and 'previous' have - "
         "resume from one of these"
@@ -152,12 +139,12 @@ def problem_with(folder: Path, resumable: bool = False) -> str | None:
         with safetensors.safe_open(folder / WEIGHTS, framework="pt"):  # checks the header against the file's size
             pass
     except (OSError, safetensors.SafetensorError) as error:
-        return f"{WEIGHTS} damaged ({_one_line(error)})"
+        return f"{WEIGHTS} damaged ({disk.reason(error)})"
     try:
         if not isinstance(json.loads((folder / CONFIG).read_text(encoding="utf-8")), dict):
             return f"{CONFIG} damaged (no mapping)"
     except (OSError, ValueError) as error:
-        return f"{CONFIG} damaged ({_one_line(error)})"
+        return f"{CONFIG} damaged ({disk.reason(error)})"
     if resumable and not zipfile.is_zipfile(folder / TRAINER):  # its directory is at the very end
         return f"{TRAINER} damaged (cut short)"
     return None
@@ -168,33 +155,7 @@ def _fallback(folder: Path) -> Path:
     return folder.with_name("previous" if folder.name == "last" else f"previous-{folder.name}")
 
 
-def _independent(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Contiguous copies on the CPU: safetensors refuses views and memory that two names share (tied weights)."""
-    return {
-        name: tensor.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
-        for name, tensor in state.items()
-    }
-
-
-def _sync(path: Path) -> None:
-    """Waits until a file, or the list of names in a folder, is on the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _remove(folder: Path) -> None:
-    if folder.exists():
-        shutil.rmtree(folder)
-
-
 def _names(folder: Path) -> str:
     names = sorted(entry.name for entry in folder.iterdir() if not entry.name.startswith("."))
     shown = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
     return shown or "nothing"
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__

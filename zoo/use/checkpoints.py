@@ -1,6 +1,5 @@
 """What `zoo checkpoints` tells: the published checkpoints, one of them in full, and the way to its file."""
 
-from pathlib import Path
 from typing import Any
 
 from zoo.weights.catalogue import Known, catalogue, find
@@ -13,14 +12,19 @@ def list_checkpoints() -> list[dict[str, Any]]:
     return [_row(known) for known in catalogue().values()]
 
 
-def describe_known(name: str) -> dict[str, Any]:
-    """All that is known about one. Raises CheckpointError when the name is not known."""
-    return _row(find(name))
+def describe_known(name: str, download: bool = False) -> dict[str, Any]:
+    """All that is known about one.
 
+    Args:
+        download: fetch its file, with a progress bar on stderr, if it is not here, and verify it in any case.
 
-def download(name: str) -> Path:
-    """The verified file, downloaded with a progress bar on stderr if need be. Raises CheckpointError."""
-    return fetch_with_bar(find(name))
+    Raises:
+        CheckpointError: the name is not known, or the file cannot be had or is not the published one.
+    """
+    known = find(name)
+    if download:
+        fetch_with_bar(known)
+    return _row(known)
 
 
 def _row(known: Known) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What the command line prints: tables, progress bars and summaries. No other file prints."""
+"""What the command line prints: tables, progress bars and summaries. Downloads tell theirs in `zoo/weights`."""
 
 import logging
 import os

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo.errors import RecipeError
-from zoo.recipe.strict_yaml import parse_value
+from zoo.recipe.strict_yaml import split_pair
 from zoo.weights.export import convert
 
 _OWN = "own."
@@ -29,20 +29,17 @@ def convert_checkpoint(
 def parse_pairs(pairs: Sequence[str]) -> dict[str, Any]:
     """KEY=VALUE as keywords of `zoo.load`; what begins with `own.` is put into `own`. Raises RecipeError."""
     given: dict[str, Any] = {}
-    own: dict[str, Any] = {}
     problems = []
     for pair in pairs:
-        key, equals, text = (part.strip() for part in pair.partition("="))
-        place, name = (own, key.removeprefix(_OWN)) if key.startswith(_OWN) else (given, key)
-        if not equals or not text or not name.isidentifier():
-            problems.append(f"convert: found {pair!r} - expected KEY=VALUE, as in n_frames=512 or own.num_heads=3")
-        elif name in place:
-            problems.append(f"convert: {key}: found it twice - expected one value - leave one out")
+        try:
+            key, value = split_pair(pair, given, "n_frames=512 or own.num_heads=3")
+        except ValueError as error:
+            problems += [f"convert: {line}" for line in str(error).splitlines()]
         else:
-            try:
-                place[name] = parse_value(text)
-            except ValueError as error:
-                problems.append(f"convert: {key}: {' '.join(str(error).split())}")
+            given[key] = value
+    own = {key.removeprefix(_OWN): given.pop(key) for key in list(given) if key.startswith(_OWN)}
+    if own and "own" in given:
+        problems.append("convert: own: given as a whole and by its fields - keep one")
     if problems:
         raise RecipeError("\n".join(problems))
     return {**given, "own": own} if own else given

@@ -19,6 +19,7 @@ from zoo.weights.positions import (
     RELEASED,
     Axis,
     Mode,
+    Rule,
     released_passt_from_image,
     resample,
     split_axes,
@@ -61,10 +62,11 @@ class Adapted:
 
 def adapt(
     state: Mapping[str, Tensor],
+    *,
     source: Any,
     target: Any,
     shapes: Mapping[str, tuple[int, ...]],
-    rule: str,
+    rule: Rule,
     is_released: bool,
     goes_on: bool,
     options: AdaptConfig,
@@ -75,7 +77,7 @@ def adapt(
         state: by the zoo's names, without `backbone.`.
         source, target: model configs. Other kinds than transformers pass through untouched.
         shapes: of the target's tensors.
-        rule: whose released code counts as official: "image", "ast", "ssast" or "passt".
+        rule: whose released code counts as official.
         is_released: whether the checkpoint is of released code, so that `auto` prefers the official way.
         goes_on: whether pretraining goes on, for which released code changes nothing.
 
@@ -153,7 +155,7 @@ class _Work:
                 kernel = resize_kernel(kernel, wanted)
         self.state[_KERNEL] = kernel
 
-    def bring_positions(self, rule: str, is_released: bool, goes_on: bool) -> None:
+    def bring_positions(self, rule: Rule, is_released: bool, goes_on: bool) -> None:
         """The position tables, from either form to either form."""
         wanted = {name for name in (_TABLE, _FREQ, _TIME) if name in self.shapes}
         given = {name: self.state.pop(name) for name in (_TABLE, _FREQ, _TIME) if name in self.state}
@@ -163,8 +165,8 @@ class _Work:
             self.fresh |= wanted
             self.notes.append("positions: fresh")
             return
-        grid = self._grid(self.shapes)
-        before = self._grid({name: tuple(tensor.shape) for name, tensor in given.items()})
+        grid = _grid_of(self.shapes)
+        before = _grid_of({name: tuple(tensor.shape) for name, tensor in given.items()})
         problem = self._official_problem(rule, given, grid)
         chosen = self.options.positions
         if chosen == "auto":
@@ -185,17 +187,12 @@ class _Work:
         why = f" ({problem})" if problem is not None and is_released and self.options.positions == "auto" else ""
         self.notes.append(f"positions: {chosen}, {how}{why}")
 
-    def _is_same_geometry(self, rule: str) -> bool:
+    def _is_same_geometry(self, rule: Rule) -> bool:
         """Whether equal grids mean equal places. (An image's are wherever the released code puts them.)"""
         same_steps = self.source.stride == self.target.stride and self.source.patch_size == self.target.patch_size
         return rule == "image" or (same_steps and self.source.n_mels == self.target.n_mels)
 
-    def _grid(self, shapes: Mapping[str, tuple[int, ...]]) -> PatchGrid:
-        if _TABLE in shapes:
-            return PatchGrid(*shapes[_TABLE][:2])
-        return PatchGrid(shapes[_FREQ][0], shapes[_TIME][0])
-
-    def _official_problem(self, rule: str, given: Mapping[str, Tensor], grid: PatchGrid) -> str | None:
+    def _official_problem(self, rule: Rule, given: Mapping[str, Tensor], grid: PatchGrid) -> str | None:
         """Why the released code cannot do it; None when it can."""
         if rule == "passt" or _TABLE not in given or (rule != "image" and _TABLE not in self.shapes):
             return "no released code resizes these tables"
@@ -211,15 +208,15 @@ class _Work:
                 return str(error)
         return None
 
-    def _official(self, rule: str, given: Mapping[str, Tensor], grid: PatchGrid, nearest: bool) -> dict[str, Tensor]:
+    def _official(self, rule: Rule, given: Mapping[str, Tensor], grid: PatchGrid, nearest: bool) -> dict[str, Tensor]:
         if _TABLE in self.shapes:
             mode: Mode = "nearest" if nearest else "bilinear"
             return {_TABLE: RELEASED[rule](given[_TABLE], grid, mode)}
         freq, time = released_passt_from_image(given[_TABLE], *grid, mode="nearest" if nearest else "bicubic")
         return {_FREQ: freq, _TIME: time}
 
-    def _resampled(self, given: Mapping[str, Tensor], grid: PatchGrid, rule: str, nearest: bool) -> dict[str, Tensor]:
-        before = self._grid({name: tuple(tensor.shape) for name, tensor in given.items()})
+    def _resampled(self, given: Mapping[str, Tensor], grid: PatchGrid, rule: Rule, nearest: bool) -> dict[str, Tensor]:
+        before = _grid_of({name: tuple(tensor.shape) for name, tensor in given.items()})
         if rule == "image":  # it has neither time nor frequency
             rows, columns = stretched_places(grid.freq, before.freq), stretched_places(grid.time, before.time)
         else:
@@ -236,6 +233,13 @@ class _Work:
             return {_TABLE: table}
         freq, time = split_axes(table)
         return {_FREQ: freq, _TIME: time}
+
+
+def _grid_of(shapes: Mapping[str, tuple[int, ...]]) -> PatchGrid:
+    """The grid of the position tables, in either form."""
+    if _TABLE in shapes:
+        return PatchGrid(*shapes[_TABLE][:2])
+    return PatchGrid(shapes[_FREQ][0], shapes[_TIME][0])
 
 
 def _axis(config: TransformerConfig, axis: int, grid: PatchGrid) -> Axis:

@@ -96,16 +96,24 @@ def find(name: str) -> Known:
         CheckpointError: there is none; names the nearest.
     """
     known = catalogue()
-    by_alias = {alias: entry for entry in known.values() for alias in entry.aliases}
-    found = known.get(name) or by_alias.get(name)
+    found = known.get(name) or _by_alias().get(name)
     if found is None:
-        near = difflib.get_close_matches(name[:200], [*known, *by_alias], n=3, cutoff=0.5)
-        hint = f"did you mean {' or '.join(near)}? " if near else ""
+        close = near(name)
+        hint = f"did you mean {' or '.join(close)}? " if close else ""
         raise CheckpointError(
             f"checkpoint: found {name[:200]!r}, which is no known name - expected one of the {len(known)} of the "
             f"catalogue - {hint}`zoo checkpoints` lists them"
         )
     return found
+
+
+def near(name: str) -> list[str]:
+    """Known names that look like this one, the likeliest first."""
+    return difflib.get_close_matches(name[:200], [*catalogue(), *_by_alias()], n=3, cutoff=0.5)
+
+
+def _by_alias() -> dict[str, Known]:
+    return {alias: entry for entry in catalogue().values() for alias in entry.aliases}
 
 
 def _catalogue_file() -> Path:

@@ -6,6 +6,9 @@
 
 What is published about a file (its size within bounds, digits of its SHA-256) is verified. Its SHA-256 is written
 beside it on first use, and a file that differs from it later is refused.
+
+Processes that want the same file take turns, and go on with the one FILE.part. Where the file system has no locks, and
+on Windows, each brings its own FILE.PID.part, which no other process goes on with, and the last one to finish stays.
 """
 
 import contextlib
@@ -21,6 +24,7 @@ from pathlib import Path
 from zoo.errors import CheckpointError
 from zoo.weights.catalogue import Known
 from zoo.weights.transfer import OnProgress, TransferError, forget, transfer
+from zoo.weights.web_page import looks_like_web_page
 
 if sys.platform != "win32":
     import fcntl
@@ -48,11 +52,10 @@ def cached(known: Known) -> Path | None:
     return next((path for path in _places(known) if path.is_file()), None)
 
 
-def fetch(known: Known, *, download: bool = True, on_progress: OnProgress | None = None) -> Path:
+def fetch(known: Known, *, on_progress: OnProgress | None = None) -> Path:
     """The verified file of a checkpoint, downloaded when it is not here. A broken download is gone on with.
 
     Args:
-        download: False never touches the network, like ZOO_OFFLINE=1.
         on_progress: called with the bytes that are there and those of the whole (None: not known).
 
     Raises:
@@ -61,8 +64,6 @@ def fetch(known: Known, *, download: bool = True, on_progress: OnProgress | None
     """
     path = cached(known)
     if path is None:
-        if not download:
-            raise CheckpointError(_by_hand(known, "not on this machine"))
         if os.environ.get("ZOO_OFFLINE", "").lower() not in ("", "0", "false", "no"):
             raise CheckpointError(_by_hand(known, "not on this machine, and ZOO_OFFLINE is set"))
         path = _download(known, on_progress)
@@ -140,8 +141,7 @@ def _turn(path: Path, part: Path, on_progress: OnProgress | None) -> Iterator[bo
 def _verified_sha256(path: Path, known: Known) -> str:
     """The SHA-256 of a file. Raises CheckpointError when it cannot be the published one."""
     with path.open("rb") as file:
-        head = file.read(_HEAD_BYTES).lstrip().lower()
-        if head.startswith((b"<!doctype", b"<html", b"<head", b"<?xml")):
+        if looks_like_web_page(file.read(_HEAD_BYTES)):
             raise _wrong(path, known, "a web page")
         size = os.fstat(file.fileno()).st_size
         if known.size_range is not None and not known.size_range[0] <= size <= known.size_range[1]:

@@ -13,14 +13,16 @@ import torch
 from zoo.errors import CheckpointError, RecipeError
 from zoo.models.masked_patch import MaskedPatchModel
 from zoo.train.checkpoint import save_checkpoint
+from zoo.weights.adapt import AdaptConfig
 from zoo.weights.load import load
-from zoo.weights.source import KIND_RULE, Loaded, read
+from zoo.weights.loaded import Loaded
+from zoo.weights.source import KIND_RULE, read
 from zoo.weights.to_hugging_face import write_hugging_face
 from zoo.weights.to_official import write_official
 
 TARGETS = ("zoo", "hf", "official")
 
-_LOAD_OPTIONS = ("positions", "channels", "cls", "patches", "pretraining", "own")
+_LOAD_OPTIONS = (*AdaptConfig.model_fields, "pretraining", "own")
 _MODULES = ("source", "head", "aggregator")  # keywords of `zoo.load` too, whose values are no plain text
 
 
@@ -44,7 +46,7 @@ def convert(
 
     Returns:
         path, format, kind, pretraining; notes: what was assumed, adapted and left out; max_difference: of our outputs
-        and those that the other code's LayerNorm epsilons give (`largest_difference`), 0.0 when they are the same.
+        and those that the other code's LayerNorm epsilons give (`zoo.weights.epsilon`), 0.0 when they are the same.
 
     Raises:
         CheckpointError: a source that cannot be read, a model that the format has no place for, `out` in use.

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import safetensors
 import safetensors.torch
 import torch
 from torch import Tensor
@@ -18,6 +17,7 @@ from torch import Tensor
 from zoo.errors import CheckpointError
 from zoo.weights.pickles.load import load_archive, load_legacy
 from zoo.weights.unwrap import unwrap
+from zoo.weights.web_page import looks_like_web_page
 
 MAX_HEADER = 100 * 1000 * 1000
 """Bytes of a safetensors header, as the format itself has it (its README, "Format")."""
@@ -49,22 +49,19 @@ class TensorFile:
     path: Path
     state: dict[str, Tensor]
     """Flat, by the file's own names after unwrapping, on the CPU."""
-    extra: dict[str, Any]
-    """What stood beside the tensors: a config, an epoch, `metadata` of safetensors; plain Python values."""
     notes: tuple[str, ...]
     """What was taken off or left out."""
 
 
 def read_tensors(path: Path) -> TensorFile:
-    """The tensors of a file and what stands beside them.
+    """The tensors of a file.
 
     Raises:
         CheckpointError: no such file, no checkpoint, damaged, with anything that is no plain value (which is named and
             not run), or with weights that are no numbers. One line: where, found, expected, what to do.
     """
     try:
-        content, extra = _content(path)
-        found = unwrap(content)
+        found = unwrap(_content(path))
         _check_kinds(found.state)
     except CheckpointError as error:
         text = "".join(letter if letter.isprintable() else "?" for letter in str(error))  # some of it is the file's own
@@ -73,7 +70,7 @@ def read_tensors(path: Path) -> TensorFile:
         why = getattr(error, "strerror", None) or "not enough memory"
         raise CheckpointError(f"{path}: found no way to read it ({why}) - {_EXPECTED} - look at its place") from None
     check_finite(path, found.state)
-    return TensorFile(path, found.state, {**found.extra, **extra}, tuple(found.notes))
+    return TensorFile(path, found.state, tuple(found.notes))
 
 
 def check_finite(path: Path, state: Mapping[str, Tensor]) -> None:
@@ -88,8 +85,7 @@ def check_finite(path: Path, state: Mapping[str, Tensor]) -> None:
         )
 
 
-def _content(path: Path) -> tuple[Any, dict[str, Any]]:
-    """What the file holds, and what stands beside it."""
+def _content(path: Path) -> Any:
     if not path.exists():
         raise CheckpointError(f"found no such file - {_EXPECTED} - check the path")
     if not path.is_file():
@@ -101,9 +97,9 @@ def _content(path: Path) -> tuple[Any, dict[str, Any]]:
         start = file.read(_START)
         file.seek(0)
         if start.startswith(b"PK\x03\x04"):
-            return load_archive(file, size), {}
+            return load_archive(file, size)
         if start[:1] == b"\x80" and start[1:2] <= b"\x05":
-            return load_legacy(file, size), {}
+            return load_legacy(file, size)
         if _is_safetensors(start):
             return _load_safetensors(file, path, size)
     raise CheckpointError(f"found {_what(start)} - {_EXPECTED} - {_FETCH}")
@@ -114,7 +110,7 @@ def _is_safetensors(start: bytes) -> bool:
     return start[8:9] == b"{" and not start[:8].decode("latin1").isprintable()
 
 
-def _load_safetensors(file: BinaryIO, path: Path, size: int) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def _load_safetensors(file: BinaryIO, path: Path, size: int) -> dict[str, Tensor]:
     length = struct.unpack("<Q", file.read(8))[0]
     if length > min(MAX_HEADER, size - 8):
         raise CheckpointError(
@@ -122,9 +118,7 @@ def _load_safetensors(file: BinaryIO, path: Path, size: int) -> tuple[dict[str, 
             f"all in the file - it is damaged or cut short: {_FETCH}"
         )
     try:
-        with safetensors.safe_open(path, framework="pt") as opened:
-            metadata = opened.metadata()
-        return safetensors.torch.load_file(path), {"metadata": dict(metadata)} if metadata else {}
+        return safetensors.torch.load_file(path)
     except Exception as error:  # besides its own errors it raises KeyError and ValueError for types that torch lacks
         text = " ".join(str(error).split())[:200]
         raise CheckpointError(
@@ -140,10 +134,9 @@ def _what(start: bytes) -> str:
     for form, words in _OTHER_FORMS.items():
         if start.startswith(form):
             return words
-    text = start.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
-    if text.startswith((b"<!doctype", b"<html", b"<head", b"<?xml", b"<body", b"<script")) or b"<html" in text:
+    if looks_like_web_page(start):
         return "no weights (it looks like a web page, as a failed download leaves it)"
-    if text.startswith(b"version https://git-lfs"):
+    if start.startswith(b"version https://git-lfs"):
         return "a Git LFS pointer, not the file that it points to ('git lfs pull' gets it)"
     if start.isascii() and b"\0" not in start:
         return f"text ({start[:30].decode('ascii')!r}...)"

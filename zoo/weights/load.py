@@ -10,13 +10,16 @@ from typing import Any
 from pydantic import ValidationError
 from torch import Tensor, nn
 
-from zoo.audio.front_ends import parse_front_end
 from zoo.errors import CheckpointError, RecipeError
-from zoo.models.registry import ModelConfig, build_model, config_fields, parse_model_config
+from zoo.models.masked_patch import BACKBONE
+from zoo.models.registry import ModelConfig, build_model, config_fields, in_words, parse_model_config
 from zoo.weights.adapt import AdaptConfig, adapt
-from zoo.weights.source import BACKBONE, Loaded, read
+from zoo.weights.formats.official_ssast import MASKED_SHARE
+from zoo.weights.loaded import Loaded
+from zoo.weights.source import read
 
 _KEEP = object()
+_HEAD_NORM = ("head.norm.weight", "head.norm.bias")
 _LOG = logging.getLogger("zoo.weights")
 
 
@@ -65,34 +68,37 @@ def load(
     loaded = source if isinstance(source, Loaded) else read(source, own, asked)
     before = {**loaded.model_config.model_dump(), **loaded.start}
     config = _changed(before, asked)
-    changed = (
-        config != _changed(before, {})
-        or num_classes is not None
-        or head is not _KEEP
-        or aggregator is not _KEEP
-        or bool(loaded.start)
-    )
+    is_replaced = head is not _KEEP or aggregator is not _KEEP
+    changed = is_replaced or num_classes is not None or config != _changed(before, {})
     keep_pretraining = loaded.pretraining and (not changed if pretraining is None else pretraining)
     if pretraining and not loaded.pretraining:
         raise CheckpointError(
             f"{loaded.path}: holds a fine-tuned {loaded.model_config.kind} without pretraining heads - "
             "expected a pretraining checkpoint - load it with pretraining=False"
         )
+    if keep_pretraining and loaded.is_released:
+        config = _with_room(config)
     if loaded.pretraining and not keep_pretraining and num_classes is None:
         config = config.model_copy(update={"num_classes": 0})  # there is no classifier whose weights could be loaded
-    has_own_head = not loaded.pretraining and not loaded.start
-    with_head = has_own_head and config.num_classes == loaded.model_config.num_classes
+    with_head = loaded.has_head_for(config)
     model: Any = build_model(config, pretraining=keep_pretraining)
     report = initialise(model, loaded, with_head, options)
     names = loaded.config.get("labels") if with_head and head is _KEEP else None
     model.labels = tuple(names) if names else None
-    model.front_end = parse_front_end(loaded.config["front_end"]) if loaded.config.get("front_end") else None
+    model.front_end = loaded.front_end
     model.load_notes = report.notes
     if head is not _KEEP:
         model.head = head
     if aggregator is not _KEEP:
         model.aggregator = aggregator
     return model.eval()
+
+
+def _with_room(config: Any) -> ModelConfig:
+    """The number of masked patches is not in a released file: of a smaller grid, the share that it is of the usual."""
+    if config.num_masked < config.grid.num_patches:
+        return config
+    return config.model_copy(update={"num_masked": MASKED_SHARE})
 
 
 def _options(values: dict[str, Any]) -> AdaptConfig:
@@ -110,28 +116,23 @@ def _changed(before: Mapping[str, Any], asked: Mapping[str, Any]) -> ModelConfig
     unknown = [key for key in asked if key not in known]
     if unknown:
         near = difflib.get_close_matches(unknown[0], known, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
         raise RecipeError(
-            f"load: unknown field {unknown[0]!r} of a {fields['kind']} - expected one of {', '.join(known)}{hint}"
+            f"load: found {unknown[0]!r}, which is no field of kind '{fields['kind']}' - expected one of "
+            f"{', '.join(known)} - {f'did you mean {near[0]!r}?' if near else 'leave it out'}"
         )
     try:
         return parse_model_config({key: value for key, value in fields.items() if key in known})
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"][1:]) or ", ".join(asked)
-        raise RecipeError(
-            f"load: {where}: {first['msg']} - found {dict(asked)} - expected what fits the model"
-        ) from None
+        raise RecipeError(f"load: {in_words(error)}") from None
 
 
 @dataclass(frozen=True)
 class InitReport:
-    """What `initialise` did: names of the tensors that were loaded, and of those that stay freshly initialised."""
+    """What `initialise` did."""
 
-    loaded: tuple[str, ...]
     fresh: tuple[str, ...]
-    unused: tuple[str, ...]
-    notes: tuple[str, ...] = ()
+    """Names of the tensors that stay freshly initialised."""
+    notes: tuple[str, ...]
     """What was assumed about the checkpoint, and how it was brought to the model's geometry."""
 
 
@@ -147,25 +148,25 @@ def initialise(
     Raises:
         CheckpointError: naming every key that is missing, of another shape, or unknown.
     """
-    chosen, unused, notes = _matched(model, source, with_head, options or AdaptConfig())
+    chosen, notes = _matched(model, source, with_head, options or AdaptConfig())
     model.load_state_dict(chosen, strict=False)
     fresh = tuple(name for name in model.state_dict() if name not in chosen)
     if fresh:
         notes = (*notes, f"fresh: {', '.join(fresh)}")
     for note in (*source.notes, *notes):
         _LOG.info("%s", note)
-    return InitReport(tuple(chosen), fresh, tuple(unused), (*source.notes, *notes))
+    return InitReport(fresh, (*source.notes, *notes))
 
 
 def check_fit(model: nn.Module, source: Loaded, options: AdaptConfig | None = None) -> tuple[str, ...]:
     """Raises what `initialise` would, for a model that may be on the meta device; returns its notes."""
-    return (*source.notes, *_matched(model, source, False, options or AdaptConfig())[2])
+    return (*source.notes, *_matched(model, source, False, options or AdaptConfig())[1])
 
 
 def _matched(
     model: Any, source: Loaded, with_head: bool, options: AdaptConfig
-) -> tuple[dict[str, Tensor], list[str], tuple[str, ...]]:
-    """The checkpoint's tensors by the model's names, the names that it has no use for, and what was adapted."""
+) -> tuple[dict[str, Tensor], tuple[str, ...]]:
+    """The checkpoint's tensors by the model's names, and what was adapted."""
     target = model.state_dict()
     into_pretraining = any(name.startswith(BACKBONE) for name in target)
     before = BACKBONE if into_pretraining else ""
@@ -173,18 +174,24 @@ def _matched(
     shapes = {name.removeprefix(before): tuple(tensor.shape) for name, tensor in target.items()}
     goes_on = source.pretraining and into_pretraining
     adapted = adapt(
-        backbone, source.model_config, model.config, shapes, source.rule, source.is_released, goes_on, options
+        backbone,
+        source=source.model_config,
+        target=model.config,
+        shapes=shapes,
+        rule=source.rule,
+        is_released=source.is_released,
+        goes_on=goes_on,
+        options=options,
     )
-    if source.pretraining == into_pretraining:
-        unused = [] if into_pretraining or with_head else sorted(name for name in others if name in target)
-        kept = others if into_pretraining or with_head else {}
-        unused += sorted(others.keys() - kept.keys() - set(unused))
-    else:
-        kept, unused = {}, sorted(others)
-    state = {**{before + name: tensor for name, tensor in adapted.state.items()}, **kept}
+    is_classifier = not source.pretraining and not into_pretraining
+    kept = others if goes_on or (with_head and is_classifier) else {}
+    if is_classifier and source.rule == "passt" and source.is_released:
+        # Released PaSST keeps the norm of the head for other classes, where AST and SSAST make a new one.
+        kept |= {name: others[name] for name in _HEAD_NORM if name in others and name in target}
+    state = {before + name: tensor for name, tensor in adapted.state.items()} | kept
     fresh = {before + name for name in adapted.fresh}
-    if not (source.pretraining and into_pretraining):  # other heads than the checkpoint's start afresh
-        fresh |= {name for name in target if _is_head(name, into_pretraining) and not (with_head and name in state)}
+    if not goes_on:  # other heads than the checkpoint's start afresh
+        fresh |= {name for name in target if _is_head(name, into_pretraining) and name not in kept}
     problems, chosen = [], {}
     for name, tensor in target.items():
         given = state.pop(name, None)
@@ -201,9 +208,9 @@ def _matched(
         raise CheckpointError(
             f"{source.path}: its weights ({source.origin}: {source.model_config.kind}) do not fit the model "
             f"({model.config.kind}) - {'; '.join(problems)} - expected one of the same width, depth and parts: "
-            "change the recipe's model section to match"
+            "change the model to match"
         )
-    return chosen, unused, adapted.notes
+    return chosen, adapted.notes
 
 
 def _parted(source: Loaded) -> tuple[dict[str, Tensor], dict[str, Tensor]]:

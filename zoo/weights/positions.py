@@ -16,6 +16,9 @@ from torch import Tensor
 from zoo.errors import ShapeError
 from zoo.nn.patch import PatchGrid
 
+Rule = Literal["image", "ast", "ssast", "passt"]
+"""Whose released code says how positions are brought to another grid."""
+
 Mode = Literal["bilinear", "bicubic", "nearest"]
 Table = Float[Tensor, "freq time embed"]
 NewTable = Float[Tensor, "new_freq new_time embed"]

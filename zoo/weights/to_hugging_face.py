@@ -8,12 +8,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import safetensors.torch
-
 from zoo.audio.front_ends import FAMILIES, parse_front_end
+from zoo.disk import write_json, write_tensors, written_whole
 from zoo.errors import CheckpointError
 from zoo.train.checkpoint import CONFIG, WEIGHTS
-from zoo.weights.epsilon import largest_difference
+from zoo.weights import epsilon
 from zoo.weights.formats.hugging_face import TRUNK, HuggingFace
 from zoo.weights.formats.hugging_face_config import (
     PREPROCESSOR,
@@ -23,7 +22,6 @@ from zoo.weights.formats.hugging_face_config import (
     write_preprocessor,
     write_sidecar,
 )
-from zoo.weights.writing import independent, write_json, written_whole
 
 _WHY = {
     "ssast": "an SSAST classifies the mean of its patches, transformers' AST that of CLS and DIST - convert it to "
@@ -41,7 +39,7 @@ def write_hugging_face(out: Path, model: Any, config: Mapping[str, Any]) -> tupl
 
     Returns:
         What a user has to know, a line each; and the largest difference of the logits that one epsilon for trunk and
-        head makes, see `largest_difference`.
+        head makes, see `epsilon.compare`.
 
     Raises:
         CheckpointError: transformers has no such model, or the disk refuses.
@@ -52,19 +50,15 @@ def write_hugging_face(out: Path, model: Any, config: Mapping[str, Any]) -> tupl
         raise CheckpointError(f"{out}: {problem}")
     front_end = parse_front_end(config["front_end"]) if config.get("front_end") else None
     notes = _front_end_notes(front_end, numbers.n_mels)
-    difference = largest_difference(model, numbers.norm_eps, numbers.norm_eps)
-    if numbers.num_classes and numbers.norm_eps != numbers.head_norm_eps:
-        notes.append(
-            f"LayerNorm epsilon: transformers has one, {numbers.norm_eps:g} as in our trunk, and no room for the "
-            f"{numbers.head_norm_eps:g} of our head, which {SIDECAR} keeps: logits there differ by {difference:.2e} at "
-            "most (measured in float64 on one pseudo-random log-mel)"
-        )
+    difference, note = epsilon.compare(model, numbers.norm_eps, numbers.norm_eps)  # transformers has one for both
+    if note is not None:
+        notes.append(f"{note}; {SIDECAR} keeps ours")
     state = HuggingFace().export(model.state_dict(), numbers)
     if not numbers.num_classes:  # as ASTModel, which has no prefix, writes them
         state = {name.removeprefix(TRUNK): tensor for name, tensor in state.items()}
     with written_whole(out) as folder:
         folder.mkdir()
-        safetensors.torch.save_file(independent(state), folder / WEIGHTS, metadata={"format": "pt"})
+        write_tensors(folder / WEIGHTS, state, {"format": "pt"})
         write_json(folder / CONFIG, write_config(numbers, config.get("labels"), config.get("task")))
         extractor = write_preprocessor(front_end or FAMILIES["hf"], numbers.n_mels, numbers.n_frames)
         write_json(folder / PREPROCESSOR, extractor)

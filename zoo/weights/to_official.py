@@ -7,18 +7,16 @@ The tensors that those classes demand and never read are included. A file holds 
 from pathlib import Path
 from typing import Any
 
-import torch
-
+from zoo.disk import independent, write_pickle, written_whole
 from zoo.errors import CheckpointError, ZooError
 from zoo.models.ast import SIZES
 from zoo.models.masked_patch import MaskedPatchModel
-from zoo.weights.epsilon import largest_difference
+from zoo.weights import epsilon
 from zoo.weights.formats.format import Format
 from zoo.weights.formats.official_ast import OfficialAst
 from zoo.weights.formats.official_passt import OfficialPasst
 from zoo.weights.formats.official_ssast import OfficialSsast
 from zoo.weights.source import read
-from zoo.weights.writing import independent, written_whole
 
 NORM_EPS, HEAD_NORM_EPS = 1e-6, 1e-5
 """LayerNorm's epsilons in the released AST, SSAST and PaSST."""
@@ -35,7 +33,7 @@ def write_official(out: Path, model: Any, bare: bool = False) -> tuple[list[str]
 
     Returns:
         What a user has to know, a line each; and the largest difference of the outputs that the released epsilons
-        make, see `largest_difference`.
+        make, see `epsilon.compare`.
 
     Raises:
         CheckpointError: there is no released class for such a model, or the disk refuses.
@@ -45,21 +43,18 @@ def write_official(out: Path, model: Any, bare: bool = False) -> tuple[list[str]
     if problem is not None:
         raise CheckpointError(f"{out}: {problem}")
     notes = _class_notes(config, is_pretraining)
-    difference = largest_difference(model, NORM_EPS, HEAD_NORM_EPS)
-    if config.norm_eps != NORM_EPS or (config.head_norm_eps != HEAD_NORM_EPS and not is_pretraining):
-        notes.append(
-            f"LayerNorm epsilon: {config.norm_eps:g} in our trunk and {config.head_norm_eps:g} in our head, "
-            f"{NORM_EPS:g} and {HEAD_NORM_EPS:g} in the released code: outputs there differ by {difference:.2e} at "
-            "most (measured in float64 on one pseudo-random log-mel)"
-        )
+    difference, note = epsilon.compare(model, NORM_EPS, HEAD_NORM_EPS)
+    if note is not None:
+        notes.append(note)
     chosen = _format(config, is_pretraining)
     before = "" if bare or config.kind == "passt" else "module."
     state = independent(chosen.export(model.state_dict(), config))
     with written_whole(out) as file:
-        torch.save({before + name: tensor for name, tensor in state.items()}, file)
-        untold = [text for text in _untold(file, config) if not (is_pretraining and "num_classes" in text)]
+        write_pickle(file, {before + name: tensor for name, tensor in state.items()})
+    untold = _untold(out, config, is_pretraining)
     if untold:
-        notes.append(f"the file does not say everything: read it with {' '.join(untold)}")
+        stated = " ".join(f"own.{key}={_plain(value)}" for key, value in untold.items())
+        notes.append(f"the file does not say everything: read it with {stated}")
     return notes, difference
 
 
@@ -133,17 +128,18 @@ def _call(name: str, arguments: dict[str, Any]) -> str:
     return f"for {name}({written}); front end and labels are not in the file"
 
 
-def _untold(file: Path, config: Any) -> list[str]:
-    """What must be stated to read the file back as this model: nothing, mostly."""
+def _untold(file: Path, config: Any, is_pretraining: bool) -> dict[str, Any]:
+    """The fields that must be stated to read the file back as this model: none, mostly."""
     wanted = config.model_dump(mode="json")
+    if is_pretraining:
+        del wanted["num_classes"]  # of a head that it has not got
     stated: dict[str, Any] = {}
     try:
         found = read(file).config["model"]
     except ZooError:
         stated = {key: wanted[key] for key in _ESSENTIAL}
         found = read(file, stated).config["model"]
-    keys = [*stated, *(key for key in wanted if found.get(key) != wanted[key])]
-    return [f"own.{key}={_plain(wanted[key])}" for key in keys]
+    return stated | {key: value for key, value in wanted.items() if found.get(key) != value}
 
 
 def _plain(value: Any) -> str:

@@ -11,23 +11,23 @@ import torch
 from torch import Tensor
 
 from zoo.weights.formats.format import (
+    POSITION,
     Described,
     Format,
     Renamed,
-    Rule,
     State,
-    count_blocks,
-    head_count,
+    describe_grid,
+    describe_trunk,
     join_position,
     split_position,
-    width_of,
 )
-from zoo.weights.formats.geometry import find_geometry
 from zoo.weights.formats.hugging_face_config import read_config, read_preprocessor
 from zoo.weights.formats.key_map import KeyMap
+from zoo.weights.positions import Rule
 
 TRUNK = "audio_spectrogram_transformer."
-NUM_PREFIX = 2
+_EPS = 1e-12
+"""transformers' default, for tensors without a config."""
 _QKV = ("q", "k", "v")
 
 # Names of a layer: transformers 4 (and every file), then transformers 5 in memory.
@@ -57,7 +57,7 @@ def _pairs(before: str) -> list[tuple[str, str]]:
     return [
         (f"{before}embeddings.cls_token", "embedding.prefix.cls_token"),
         (f"{before}embeddings.distillation_token", "embedding.prefix.dist_token"),
-        (f"{before}embeddings.position_embeddings", "pos_embed"),
+        (f"{before}embeddings.position_embeddings", POSITION),
         (f"{before}embeddings.patch_embeddings.projection.", "embedding.patch.proj."),
         *((f"{before}encoder.layer.*.{theirs}", f"encoder.blocks.*.{ours}") for theirs, ours in _OLD_LAYER),
         *((f"{before}layers.*.{theirs}", f"encoder.blocks.*.{ours}") for theirs, ours in _NEW_LAYER),
@@ -68,8 +68,8 @@ def _pairs(before: str) -> list[tuple[str, str]]:
 class HuggingFace(Format):
     """Separate matrices for query, key and value; one LayerNorm epsilon (1e-12 as released) for trunk and head.
 
-    Default of `positions`: `official` AST's rule, for these files are conversions of AST's; transformers itself refuses
-    every other length.
+    `positions` defaults to `official`, by AST's rule, for these files are conversions of AST's; transformers itself
+    refuses every other length.
     """
 
     name: ClassVar[str] = "Hugging Face AST"
@@ -79,24 +79,28 @@ class HuggingFace(Format):
     )
 
     def describe(
-        self, state: State, extra: Mapping[str, Any], own: Mapping[str, Any], given: Mapping[str, Any]
+        self, state: State, beside: Mapping[str, Any], own: Mapping[str, Any], given: Mapping[str, Any]
     ) -> Described:
-        plain = {key.removeprefix(TRUNK): tensor for key, tensor in state.items()}
-        config, names, task = read_config(extra.get("config") or {})
-        if not config:
-            config = _of_tensors(plain, own, given)
-        kernel = plain.get("embeddings.patch_embeddings.projection.weight")
-        if kernel is not None and kernel.ndim == 4:
-            config["patch_size"] = (int(kernel.shape[2]), int(kernel.shape[3]))
-        head = plain.get("classifier.dense.weight")
-        config |= {"kind": "ast", "num_classes": 0 if head is None else int(head.shape[0])}
-        front_end, notes = read_preprocessor(extra.get("preprocessor"))
+        stated, names, task = read_config(beside.get("config") or {})
+        tensors = describe_trunk(state, {**stated, **own}, given)
+        if stated:
+            config = {**tensors, **stated, "patch_size": tensors["patch_size"]}
+        else:
+            grid, _ = describe_grid(state, tensors["patch_size"], own, given)
+            config = {**tensors, **grid, "norm_eps": _EPS, "head_norm_eps": _EPS}
+        front_end, notes = read_preprocessor(beside.get("preprocessor"))
         if names is not None and len(names) != config["num_classes"]:
             names = None
-        return Described({**config, **own}, front_end=front_end, labels=names, task=task, notes=notes)
+        return Described(
+            {**config, "kind": "ast", **own},
+            front_end=front_end,
+            front_end_note=next(iter(notes), None),
+            labels=names,
+            task=task,
+        )
 
     def place(self, renamed: Renamed, config: Any) -> None:
-        split_position(renamed, config.grid, NUM_PREFIX)
+        split_position(renamed, config.grid)
         for block in range(config.depth):
             for part in ("weight", "bias"):
                 names = [f"encoder.blocks.{block}.attn.{one}.{part}" for one in _QKV]
@@ -119,22 +123,3 @@ class HuggingFace(Format):
             for one, tensor in zip(_QKV, state.pop(name).chunk(3), strict=True):
                 state[name.replace(".qkv.", f".{one}.")] = tensor
         return state
-
-
-def _of_tensors(state: State, own: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    """The same without a config: what the tensors tell, and transformers' default epsilon."""
-    embed_dim = width_of(state, "layernorm.weight", "embeddings.cls_token")
-    hidden = state.get("encoder.layer.0.intermediate.dense.weight", state.get("layers.0.mlp.fc1.weight"))
-    position = state.get("embeddings.position_embeddings")
-    kernel = state.get("embeddings.patch_embeddings.projection.weight")
-    patch_size = (int(kernel.shape[2]), int(kernel.shape[3])) if kernel is not None and kernel.ndim == 4 else (16, 16)
-    num_patches = 0 if position is None or position.ndim != 3 else int(position.shape[1]) - NUM_PREFIX
-    return {
-        "embed_dim": embed_dim,
-        "depth": max(count_blocks(state, "encoder.layer."), count_blocks(state, "layers.")),
-        "num_heads": head_count(embed_dim, own, given),
-        "mlp_ratio": hidden.shape[0] / embed_dim if hidden is not None else 4.0,
-        "norm_eps": 1e-12,
-        "head_norm_eps": 1e-12,
-        **find_geometry(num_patches, patch_size, own, given).fields(),
-    }

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from zoo.audio.front_ends import FAMILIES, AnyFrontEndConfig, parse_front_end
+from zoo.disk import write_json
 from zoo.errors import CheckpointError
 from zoo.models.registry import parse_model_config
-from zoo.weights.writing import write_json
 
 MODEL_TYPE = "audio-spectrogram-transformer"
 PREPROCESSOR, SIDECAR = "preprocessor_config.json", "zoo.json"

@@ -10,18 +10,22 @@ from typing import Any, ClassVar
 
 from zoo.errors import CheckpointError
 from zoo.weights.formats.format import (
+    KERNEL,
+    POSITION,
+    PREFIX_POSITION,
     Described,
     Format,
     Renamed,
-    Rule,
+    Shapes,
     State,
-    count_blocks,
-    head_count,
+    describe_trunk,
     split_position,
-    width_of,
 )
-from zoo.weights.formats.geometry import find_geometry
+from zoo.weights.formats.geometry import Table, find_geometry
 from zoo.weights.formats.key_map import KeyMap, trunk
+from zoo.weights.positions import Rule
+
+_DIST = "embedding.prefix.dist_token"
 
 # What the model to build has unless the user says otherwise: the released AST's input, never the image's.
 _AST_INPUT = {"n_mels": 128, "n_frames": 1024, "stride": (10, 10), "num_classes": 527}
@@ -30,42 +34,54 @@ _AST_INPUT = {"n_mels": 128, "n_frames": 1024, "stride": (10, 10), "num_classes"
 class Image(Format):
     """A square grid over three channels, as the start of an AST or a PaSST. Classifiers are left out.
 
-    Default of `positions`: `official`. For AST it cuts the middle of the grid where the new one is no longer and
+    `positions` defaults to `official`. For AST it cuts the middle of the grid where the new one is no longer and
     stretches it (bilinear) where it is; for PaSST it resizes both axes at once (bicubic) and averages each away. The
-    published models were made so. Default of `channels`: `sum`, as both released codes do; the AST paper says `mean`.
+    published models were made so. `channels` defaults to `sum`, as in both released codes; the AST paper says `mean`.
     """
 
     name: ClassVar[str] = "ImageNet DeiT or ViT (timm)"
     rule: ClassVar[Rule] = "image"
     keys = KeyMap(
-        [*trunk(""), ("pos_embed", "pos_embed")],
+        [*trunk(""), ("pos_embed", POSITION)],
         unused=["head.weight", "head.bias", "head_dist.weight", "head_dist.bias"],
     )
 
     def describe(
-        self, state: State, extra: Mapping[str, Any], own: Mapping[str, Any], given: Mapping[str, Any]
+        self, state: State, beside: Mapping[str, Any], own: Mapping[str, Any], given: Mapping[str, Any]
     ) -> Described:
-        embed_dim = width_of(state, "norm.weight", "patch_embed.proj.weight", "cls_token")
-        kernel, position = state.get("patch_embed.proj.weight"), state.get("pos_embed")
-        hidden = state.get("blocks.0.mlp.fc1.weight")
-        return describe_image(
-            embed_dim,
-            count_blocks(state, "blocks."),
-            None if kernel is None else tuple(kernel.shape),
-            None if position is None else tuple(position.shape),
-            None if hidden is None else int(hidden.shape[0]),
-            self.num_prefix(state),
-            own,
-            given,
-        )
+        config = {**describe_trunk(state, own, given), "kind": "ast", "num_classes": 0}
+        patch_size, position = config["patch_size"], state.get(POSITION)
+        config |= {"n_mels": 224, "n_frames": 224, "stride": patch_size}
+        if position is None or position.ndim != 3:  # told later, by its name
+            return Described(config, start=dict(_AST_INPUT))
+        num_patches = int(position.shape[1]) - _num_prefix(state)
+        side = math.isqrt(max(0, num_patches))
+        if side * side == num_patches and not {"n_mels", "n_frames", "stride"} & own.keys():
+            config |= {"n_mels": side * patch_size[0], "n_frames": side * patch_size[1]}
+        else:  # a ViT that was built for spectrograms, whose patches lie side by side
+            try:
+                found = find_geometry(Table(patch_size, num_patches), {"stride": patch_size, **own}, given)
+            except CheckpointError:
+                raise CheckpointError(
+                    f"found {num_patches} patch positions beside those of {_num_prefix(state)} tokens - expected a "
+                    "square, with a row for CLS (and DIST); ViTs without these rows or with registers are not read - "
+                    "state own.n_mels and own.n_frames if it was built for spectrograms"
+                ) from None
+            config |= found.fields()
+        return Described(config, start=dict(_AST_INPUT))
 
     def place(self, renamed: Renamed, config: Any) -> None:
-        split_position(renamed, config.grid, self.num_prefix(renamed.state))
+        split_position(renamed, config.grid, _num_prefix(renamed.state))
 
-    @staticmethod
-    def num_prefix(state: State) -> int:
-        """2 with a distillation token, else 1."""
-        return 2 if "dist_token" in state or "embedding.prefix.dist_token" in state else 1
+    def expected(self, shapes: Shapes, found: Shapes) -> Shapes:
+        """Any number of channels, which are added up later; without DIST one prefix row."""
+        expected = dict(shapes)
+        if len(found.get(KERNEL, ())) == 4:
+            expected[KERNEL] = (shapes[KERNEL][0], found[KERNEL][1], *shapes[KERNEL][2:])
+        if _DIST not in found:
+            del expected[_DIST]
+            expected[PREFIX_POSITION] = (1, 1, shapes[PREFIX_POSITION][2])
+        return expected
 
 
 class TorchvisionImage(Image):
@@ -76,7 +92,7 @@ class TorchvisionImage(Image):
         [
             ("class_token", "embedding.prefix.cls_token"),
             ("conv_proj.", "embedding.patch.proj."),
-            ("encoder.pos_embedding", "pos_embed"),
+            ("encoder.pos_embedding", POSITION),
             ("encoder.layers.encoder_layer_*.ln_1.", "encoder.blocks.*.norm1."),
             ("encoder.layers.encoder_layer_*.self_attention.in_proj_weight", "encoder.blocks.*.attn.qkv.weight"),
             ("encoder.layers.encoder_layer_*.self_attention.in_proj_bias", "encoder.blocks.*.attn.qkv.bias"),
@@ -91,52 +107,6 @@ class TorchvisionImage(Image):
         unused=["heads.head.weight", "heads.head.bias"],
     )
 
-    def describe(
-        self, state: State, extra: Mapping[str, Any], own: Mapping[str, Any], given: Mapping[str, Any]
-    ) -> Described:
-        kernel, position = state.get("conv_proj.weight"), state.get("encoder.pos_embedding")
-        first = "encoder.layers.encoder_layer_0.mlp."
-        hidden = state.get(f"{first}0.weight", state.get(f"{first}linear_1.weight"))
-        return describe_image(
-            width_of(state, "encoder.ln.weight", "conv_proj.weight", "class_token"),
-            count_blocks(state, "encoder.layers.encoder_layer_"),
-            None if kernel is None else tuple(kernel.shape),
-            None if position is None else tuple(position.shape),
-            None if hidden is None else int(hidden.shape[0]),
-            1,
-            own,
-            given,
-        )
 
-
-def describe_image(
-    embed_dim: int,
-    depth: int,
-    kernel: tuple[int, ...] | None,
-    position: tuple[int, ...] | None,
-    hidden: int | None,
-    num_prefix: int,
-    own: Mapping[str, Any],
-    given: Mapping[str, Any],
-) -> Described:
-    """The model of an image file, as one whose input is the image: patches side by side on its grid."""
-    if kernel is None or len(kernel) != 4 or position is None or len(position) != 3:
-        raise CheckpointError(
-            "found no patch kernel or no position table of the usual shape - expected a whole ViT - give a whole file"
-        )
-    patch_size = (int(kernel[2]), int(kernel[3]))
-    side = math.isqrt(position[1] - num_prefix)
-    config: dict[str, Any] = {
-        "kind": "ast",
-        "embed_dim": embed_dim,
-        "depth": depth,
-        "num_heads": head_count(embed_dim, own, given),
-        "mlp_ratio": hidden / embed_dim if hidden else 4.0,
-        "patch_size": patch_size,
-        "num_classes": 0,
-    }
-    if side * side == position[1] - num_prefix and not {"n_mels", "n_frames", "stride"} & own.keys():
-        config |= {"n_mels": side * patch_size[0], "n_frames": side * patch_size[1], "stride": patch_size}
-    else:  # a ViT that was built for spectrograms
-        config |= find_geometry(position[1] - num_prefix, patch_size, {"stride": patch_size, **own}, given).fields()
-    return Described(config, model=dict(_AST_INPUT))
+def _num_prefix(state: State) -> int:
+    return 2 if _DIST in state else 1

@@ -11,11 +11,23 @@ import torch
 
 from zoo.audio.front_ends import FAMILIES
 from zoo.errors import CheckpointError
-from zoo.weights.formats.format import Described, Format, Renamed, Rule, State, count_blocks, head_count, width_of
-from zoo.weights.formats.geometry import KNOWN_LENGTHS
+from zoo.weights.formats.format import (
+    NUM_PREFIX,
+    PREFIX_POSITION,
+    TABLE,
+    Described,
+    Format,
+    Renamed,
+    State,
+    describe_trunk,
+    into_backbone,
+)
+from zoo.weights.formats.geometry import Table, find_geometry
 from zoo.weights.formats.key_map import KeyMap
 from zoo.weights.formats.official_ast import masking_fields
+from zoo.weights.positions import Rule
 
+_FREQ, _TIME = "embedding.position.freq", "embedding.position.time"
 _LAYER = [
     ("self_attn.in_proj_weight", "attn.qkv.weight"),
     ("self_attn.in_proj_bias", "attn.qkv.bias"),
@@ -29,16 +41,16 @@ _TOKENS = ("embedding.prefix.cls_token", "embedding.prefix.dist_token")
 
 
 class TorchOnlyAst(Format):
-    """Default of `positions`: `official` AST's rule, which is what TorchOnlyAST applies when it runs."""
+    """`positions` defaults to `official`, by AST's rule, which is what TorchOnlyAST applies when it runs."""
 
     name: ClassVar[str] = "TorchOnlyAST"
     rule: ClassVar[Rule] = "ast"
     keys = KeyMap(
         [
             ("embedding.conv2d.", "embedding.patch.proj."),
-            ("embedding.positional_embedding", "embedding.position.table"),
-            ("embedding.frequency_embedding", "embedding.position.freq"),
-            ("embedding.time_embedding", "embedding.position.time"),
+            ("embedding.positional_embedding", TABLE),
+            ("embedding.frequency_embedding", _FREQ),
+            ("embedding.time_embedding", _TIME),
             ("embedding.cls_token", "embedding.prefix.cls_token"),
             ("embedding.dist_token", "embedding.prefix.dist_token"),
             *((f"backbone.layers.*.{theirs}", f"encoder.blocks.*.{ours}") for theirs, ours in _LAYER),
@@ -53,13 +65,15 @@ class TorchOnlyAst(Format):
         ]
     )
 
+    def family(self, state: State) -> tuple[str, bool]:
+        """By the form of the positions, and whether there is a mask token."""
+        kind = "passt" if _FREQ in state else "ssast" if "mask_token" in state else "ast"
+        return kind, "mask_token" in state
+
     def describe(
-        self, state: State, extra: Mapping[str, Any], own: Mapping[str, Any], given: Mapping[str, Any]
+        self, state: State, beside: Mapping[str, Any], own: Mapping[str, Any], given: Mapping[str, Any]
     ) -> Described:
-        embed_dim = width_of(state, "backbone.norm.weight", "embedding.conv2d.weight")
-        kernel, table = state.get("embedding.conv2d.weight"), state.get("embedding.positional_embedding")
-        freq, time = state.get("embedding.frequency_embedding"), state.get("embedding.time_embedding")
-        pretraining = "masker.mask_embedding" in state
+        table, freq, time = state.get(TABLE), state.get(_FREQ), state.get(_TIME)
         if table is not None and table.ndim == 3:
             grid = (int(table.shape[1]), int(table.shape[2]))
         elif freq is not None and time is not None and freq.ndim == time.ndim == 2:
@@ -68,64 +82,38 @@ class TorchOnlyAst(Format):
             raise CheckpointError(
                 "found no position table - expected embedding.positional_embedding - give a whole file"
             )
-        patch_size = (
-            (int(kernel.shape[2]), int(kernel.shape[3])) if kernel is not None and kernel.ndim == 4 else (16, 16)
-        )
-        hidden = state.get("backbone.layers.0.linear1.weight")
-        config: dict[str, Any] = {
-            "embed_dim": embed_dim,
-            "depth": count_blocks(state, "backbone.layers."),
-            "num_heads": head_count(embed_dim, own, given),
-            "mlp_ratio": hidden.shape[0] / embed_dim if hidden is not None else 4.0,
-            "patch_size": patch_size,
-            "num_classes": int(state["head.linear.weight"].shape[0]) if "head.linear.weight" in state else 0,
-            **_geometry(grid, patch_size, own, given),
-        }
-        is_frame = patch_size[0] == config["n_mels"]
-        stated = own.get("kind", given.get("kind"))
+        config = describe_trunk(state, own, given)
+        found = find_geometry(Table(config["patch_size"], grid=grid), own, given)
+        config |= found.fields()
+        note = found.note(f"a table of {grid[0]}x{grid[1]}")
+        pretraining, is_frame = "mask_token" in state, config["patch_size"][0] == config["n_mels"]
         if freq is not None:
             config["kind"] = "passt"
-        elif pretraining or is_frame or stated == "ssast":
+        elif pretraining or is_frame or own.get("kind", given.get("kind")) == "ssast":
             config |= {"kind": "ssast", **masking_fields(config)}
         else:
             config["kind"] = "ast"
-        front_end = FAMILIES["passt" if freq is not None else "ast"].model_dump(mode="json")
-        return Described(config, pretraining=pretraining, front_end=front_end)
+        family = "passt" if freq is not None else "ast"
+        return Described(
+            config,
+            pretraining=pretraining,
+            front_end=FAMILIES[family].model_dump(mode="json"),
+            notes=(note,) if note is not None else (),
+            front_end_note=f"front end assumed: '{family}' with its defaults, for the file does not say",
+        )
 
     def place(self, renamed: Renamed, config: Any) -> None:
         state, came_from = renamed.state, renamed.came_from
-        for name in ("embedding.position.freq", "embedding.position.time"):
+        for name in (_FREQ, _TIME):
             if name in state and state[name].ndim == 2:
                 state[name] = state[name].T.contiguous()  # (D, n) -> (n, D)
-        if "embedding.position.table" in state and state["embedding.position.table"].ndim == 3:
-            state["embedding.position.table"] = state["embedding.position.table"].permute(1, 2, 0).contiguous()
+        if TABLE in state and state[TABLE].ndim == 3:
+            state[TABLE] = state[TABLE].permute(1, 2, 0).contiguous()
         for name in (*_TOKENS, "mask_token"):
             if name in state:
                 state[name] = state[name].reshape(1, 1, -1)
         if _TOKENS[0] in state:
-            state["embedding.prefix.position"] = torch.zeros(1, 2, state[_TOKENS[0]].shape[-1])
-            came_from["embedding.prefix.position"] = "(folded into the tokens)"
+            state[PREFIX_POSITION] = torch.zeros(1, NUM_PREFIX, state[_TOKENS[0]].shape[-1])
+            came_from[PREFIX_POSITION] = "(folded into the tokens)"
         if "mask_token" in state:
-            for name in [name for name in state if name.startswith(("embedding.", "encoder."))]:
-                state[f"backbone.{name}"] = state.pop(name)
-                came_from[f"backbone.{name}"] = came_from.pop(name)
-
-
-def _geometry(
-    grid: tuple[int, int], patch_size: tuple[int, int], own: Mapping[str, Any], given: Mapping[str, Any]
-) -> dict[str, Any]:
-    """The stride that gives so many rows, and a released length that gives so many columns."""
-    n_mels = int(own.get("n_mels", 128))
-    stated = own.get("stride", given.get("stride"))
-    steps = [stated[0]] if stated is not None else [10, 12, 14, 16, patch_size[0]]
-    step = next((step for step in steps if (n_mels - patch_size[0]) // step + 1 == grid[0]), None)
-    if step is None:
-        raise CheckpointError(
-            f"found {grid[0]} rows of patches of {patch_size[0]} mel bands, which fit no known stride at {n_mels} - "
-            "expected to know it - state it: own={'stride': (10, 10), 'n_mels': 128}"
-        )
-    stride = (int(step), int(stated[1] if stated is not None else patch_size[1] if grid[0] == 1 else step))
-    shortest = (grid[1] - 1) * stride[1] + patch_size[1]
-    lengths = range(shortest, shortest + stride[1])
-    wanted = [own.get("n_frames"), given.get("n_frames"), *KNOWN_LENGTHS]
-    return {"n_mels": n_mels, "stride": stride, "n_frames": next((n for n in wanted if n in lengths), shortest)}
+            into_backbone(renamed)

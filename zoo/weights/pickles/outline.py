@@ -9,6 +9,7 @@ Source: the opcodes' documentation in Python's `pickletools`, and the form in wh
 
 import math
 import pickletools
+import warnings
 from dataclasses import dataclass, field
 from io import BytesIO
 from typing import Any
@@ -37,11 +38,10 @@ _DTYPES = {str(value): value for value in vars(torch).values() if isinstance(val
 _VIEWS = {"torch._utils._rebuild_tensor", "torch._utils._rebuild_tensor_v2", "torch._utils._rebuild_tensor_v3"}
 _ORDERED, _ENCODE, _SIZE, _SET = "collections.OrderedDict", "_codecs.encode", "torch.Size", "builtins.set"
 _CALLS = {*_VIEWS, _ORDERED, _ENCODE, _SIZE, _SET, "torch._utils._rebuild_parameter", "torch.device"}
-_CALLS |= {name for name, value in STAND_INS.items() if callable(value)}
-_MENTIONS = {*_CALLS, *_STORAGES, *_DTYPES, *STAND_INS}
+_CALLS |= STAND_INS.keys()
+_MENTIONS = {*_CALLS, *_STORAGES, *_DTYPES}
 _LITERALS = {"BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT", "BINUNICODE", "SHORT_BINSTRING"}
-# Of newer protocols, which `weights_only=True` cannot read: followed so far that what they name can be told.
-_NEWER_LITERALS = {"SHORT_BINUNICODE", "BINUNICODE8", "BINBYTES", "SHORT_BINBYTES"}
+_PROTOCOL = 2
 _MOST_DIMENSIONS, _MOST_CLAIMS = 64, 8
 _UNWANTED = "expected tensors, numbers and text alone"
 
@@ -85,14 +85,14 @@ def read_outline(stream: BytesIO) -> Outline:
 
     Raises:
         CheckpointError: it names something that is not on the list (every such name is told), claims more than its
-            storages hold, or is damaged.
+            storages hold, is of a newer protocol, or is damaged.
     """
     walk = _Walk()
-    newest = 0
     try:
-        for opcode, argument, _ in pickletools.genops(stream):
-            newest = max(newest, opcode.proto)
-            walk.step(opcode.name, argument)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of pickletools, about text in an old form, which is refused next
+            for opcode, argument, _ in pickletools.genops(stream):
+                walk.step(opcode.name, argument)
         walk.outline.value = walk.stack.pop()
     except CheckpointError:
         walk.refuse_unknown()
@@ -105,11 +105,6 @@ def read_outline(stream: BytesIO) -> Outline:
             "it is damaged or cut short: fetch it again"
         ) from None
     walk.refuse_unknown()
-    if newest > 2:
-        raise CheckpointError(
-            f"found pickle protocol {newest} - expected protocol 2, which torch.save writes - "
-            "save its state_dict() again with torch.save(state, path)"
-        )
     if walk.outline.claimed > _MOST_CLAIMS * sum(one.nbytes for one in walk.outline.storages.values()):
         raise CheckpointError(
             f"found tensors that claim {walk.outline.claimed:,} bytes, more than {_MOST_CLAIMS} times what is stored "
@@ -132,7 +127,12 @@ class _Walk:
         """One instruction."""
         stack = self.stack
         match name:
-            case "PROTO" | "FRAME" | "STOP":
+            case "PROTO" if argument > _PROTOCOL:
+                raise CheckpointError(
+                    f"found pickle protocol {argument} - expected protocol {_PROTOCOL}, which torch.save writes - "
+                    "save its state_dict() again with torch.save(state, path)"
+                )
+            case "PROTO" | "STOP":
                 pass
             case "NONE":
                 stack.append(None)
@@ -162,15 +162,10 @@ class _Walk:
                 _check_keys(self.since_mark()[::2])
             case "BINPUT" | "LONG_BINPUT":
                 self.memo[argument] = stack[-1]
-            case "MEMOIZE":
-                self.memo[len(self.memo)] = stack[-1]
             case "BINGET" | "LONG_BINGET":
                 stack.append(self.memo[argument])
             case "GLOBAL":
                 self.mention(argument.replace(" ", "."))
-            case "STACK_GLOBAL":
-                last, module = stack.pop(), stack.pop()
-                self.mention(f"{module}.{last}")
             case "REDUCE" | "NEWOBJ":
                 arguments, function = stack.pop(), stack.pop()
                 stack.append(self.call(function, arguments))
@@ -179,7 +174,7 @@ class _Walk:
                 self.check_build(stack[-1])
             case "BINPERSID":
                 stack.append(self.storage(stack.pop()))
-            case _ if name in _LITERALS or name in _NEWER_LITERALS:
+            case _ if name in _LITERALS:
                 stack.append(argument)
             case _:
                 raise ValueError(f"instruction {name}")
