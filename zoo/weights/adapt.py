@@ -43,12 +43,14 @@ class AdaptConfig(Config):
     where there is no official way. `reinit`: fresh. `auto`: official for checkpoints of released code where that code
     works, else resample; a zoo run's own are resampled, so that a shorter model has the first columns."""
     channels: Literal["sum", "mean"] = "sum"
-    """Of an image's patch kernel: `sum` in the released code of AST and PaSST, `mean` in the AST paper."""
+    """Of an image's patch kernel: `sum`, as the released code of AST and PaSST has it and every published model was
+    made, or `mean`, as the AST paper says: a third of it."""
     cls: Literal["both", "averaged"] = "both"
-    """`both`: CLS to CLS and DIST to DIST; of a source with CLS alone, to both. `averaged`: their mean to every one."""
+    """`both`: CLS to CLS and DIST to DIST, as released, for each has learned its own part; of a source with CLS alone,
+    to both. `averaged`: their mean to every one, for a model with CLS alone above all."""
     patches: Literal["resample", "reinit"] = "resample"
     """The patch kernel for another patch size: `resample` so that a resized patch gives the same token (Beyer et al.
-    2023, FlexiViT, eq. 5), or fresh."""
+    2023, FlexiViT, eq. 5), or `reinit`: fresh. A kernel of the same size is kept either way."""
 
 
 @dataclass(frozen=True)
