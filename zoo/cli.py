@@ -218,7 +218,7 @@ def finetune(
 
 @app.command()
 def evaluate(
-    checkpoint: Annotated[Path, typer.Argument(help="A run folder or a checkpoint folder.")],
+    checkpoint: Annotated[Path, typer.Argument(help="All that zoo.load takes, with label names.")],
     manifest: Annotated[str, typer.Argument(help="Manifest, or a folder of classes.")],
     fold: Annotated[list[str] | None, typer.Option(help="Only these folds.")] = None,
     split: Annotated[str | None, typer.Option(help="Only this split.")] = None,

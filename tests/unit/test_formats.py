@@ -392,3 +392,13 @@ def test_formats_are_told_apart() -> None:
     for name, state in examples.items():
         assert max(FORMATS, key=lambda one: one.knows(state.keys())).name == name
         assert max(FORMATS, key=lambda one: one.knows(state.keys())).knows(state.keys()) == len(state)
+
+
+def test_heads_that_were_assumed_are_told(tmp_path: Path) -> None:
+    path = write(tmp_path, official(OfficialAst(), "ast-tiny", n_frames=128, num_classes=3))
+    assert any("1 attention heads assumed, 64 wide each" in note for note in zoo.load(path).load_notes)
+    assert not any("heads" in note for note in zoo.load(path, own={"num_heads": 2}).load_notes)
+    released = write(
+        tmp_path, official(OfficialAst(), "ast-tiny", embed_dim=192, num_heads=3, n_frames=128, num_classes=3)
+    )
+    assert not any("heads" in note for note in zoo.load(released).load_notes)

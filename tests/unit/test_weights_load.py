@@ -117,21 +117,24 @@ def test_pretraining_starts_from_a_finetuned_backbone(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("overrides", "words"),
     [
-        ({"depth": 2}, "encoder.blocks.1"),
-        ({"embed_dim": 48}, r"\(48,"),
+        ({"depth": 2}, "depth 1 there, 2 here - expected the same - set model.depth=1"),
+        ({"embed_dim": 48, "num_heads": 6}, "embed_dim 24, num_heads 3 there, 48, 6 here"),
+        ({"num_heads": 2}, "num_heads 3 there, 2 here"),  # which no tensor would show
+        ({"mlp_ratio": 2.0}, "mlp_ratio 4 there, 2 here"),
     ],
 )
-def test_weights_that_do_not_fit_are_named(tmp_path: Path, overrides: dict[str, Any], words: str) -> None:
+def test_weights_of_another_size_are_refused(tmp_path: Path, overrides: dict[str, Any], words: str) -> None:
     save(tmp_path / "c")
     model = build_model(preset_config("ssast-patch-tiny", **{**SMALL, **overrides}))
     with pytest.raises(CheckpointError, match=words):
         initialise(model, read(tmp_path / "c"))
 
 
-def test_a_deeper_checkpoint_is_refused(tmp_path: Path) -> None:
-    save(tmp_path / "c", depth=2)
-    with pytest.raises(CheckpointError, match=r"encoder\.blocks\.1\S* has no place"):
-        initialise(build_model(preset_config("ssast-patch-tiny", **SMALL)), read(tmp_path / "c"))
+def test_weights_without_their_place_are_named(tmp_path: Path) -> None:
+    """A convolutional network's weights and a transformer have nothing in common."""
+    save(tmp_path / "c")
+    with pytest.raises(CheckpointError, match=r"conv\S* is missing.*encoder\.blocks\.0\S* has no place"):
+        initialise(build_model(preset_config("cnn-baseline", num_classes=4)), read(tmp_path / "c"))
 
 
 def test_what_is_not_a_checkpoint(tmp_path: Path) -> None:

@@ -179,7 +179,7 @@ def build(name: str, *, pretraining: bool = False, **overrides: Any) -> nn.Modul
     Example: `build("ast-base", num_classes=50, n_frames=512)`.
 
     Args:
-        name: one of `presets()`.
+        name: one of `zoo.models()`.
         pretraining: True gives the model of the self-supervised task, whose `.backbone` is the fine-tuning model.
         overrides: any field of the preset's config.
 

@@ -3,6 +3,7 @@
 from abc import abstractmethod
 from typing import Any
 
+import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
@@ -142,6 +143,12 @@ def check_input(
         raise ShapeError(
             f"log_mel: found {log_mel.shape[2]} frames - expected at most {max_frames}, for which the position table "
             f"of a model with n_frames {config.n_frames} has columns - cut the clip, or build with a larger n_frames"
+        )
+    is_known = num_frames is not None and num_frames.device.type == "cpu" and not torch.compiler.is_compiling()
+    if num_frames is not None and is_known and num_frames.numel() and int(num_frames.max()) > log_mel.shape[2]:
+        raise ShapeError(
+            f"num_frames: found {int(num_frames.max())} for an input of {log_mel.shape[2]} frames - expected no more - "
+            "count frames, not samples: front_end.num_frames(num_samples)"
         )
     if num_frames is not None and num_frames.shape != log_mel.shape[:1]:
         raise ShapeError(

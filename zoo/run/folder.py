@@ -1,13 +1,12 @@
 """What a run keeps on the disk: its recipe, and what its checkpoints say about themselves."""
 
+import logging
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
 from zoo import __version__
-from zoo.audio.front_end import MelConfig
-from zoo.audio.front_ends import AnyFrontEndConfig
 from zoo.config import differences
 from zoo.data.manifest import SourceConfig
 from zoo.errors import CheckpointError, DataError, RecipeError
@@ -19,6 +18,7 @@ from zoo.weights.loaded import Loaded
 from zoo.weights.source import read
 
 RECIPE = "recipe.yaml"
+_LOG = logging.getLogger("zoo.weights")
 FRONT_END_MAY_DIFFER = ("mean", "std", "n_mels")
 """Of a checkpoint's front end and a recipe's: the data set's statistics, and the bands, to which positions adapt."""
 MAY_CHANGE_ON_RESUME = ("data.num_workers", "data.max_bad_share", "log.", "train.device")
@@ -77,13 +77,9 @@ def start_from(model: nn.Module, recipe: Recipe, data: RunData) -> dict[str, Any
     """
     assert recipe.init.path is not None
     source = read_init(recipe)
-    differing = _front_end_differences(source.front_end, data.front_end.config)
-    refused = [text for field, text in differing.items() if field not in FRONT_END_MAY_DIFFER]
-    if refused and recipe.init.front_end == "same":
-        raise CheckpointError(
-            f"init.from: {source.path} was trained behind another front end ({'; '.join(refused[:4])}) - "
-            "expected the same - copy its front_end section into the recipe, or set init.front_end to any"
-        )
+    front_end_notes = check_front_end(recipe, source)
+    for note in front_end_notes:
+        _LOG.info("%s", note)
     labels = data.found.labels
     with_head = labels is not None and source.config.get("labels") == list(labels.names)
     report = initialise(model, source, with_head, recipe.init)
@@ -96,7 +92,7 @@ def start_from(model: nn.Module, recipe: Recipe, data: RunData) -> dict[str, Any
         "name": history[-1]["name"] if history else None,
         "clips": sum(entry["clips"] for entry in history),
         "seconds": sum(entry["seconds"] for entry in history),
-        "notes": [*report.notes, *(f"front end: {text}" for text in differing.values())],
+        "notes": [*front_end_notes, *report.notes],
         "history": history,
     }
 
@@ -139,12 +135,33 @@ def with_absolute_paths(recipe: Recipe) -> Recipe:
     return recipe.model_copy(update=sections)
 
 
-def _front_end_differences(theirs: AnyFrontEndConfig | None, ours: MelConfig) -> dict[str, str]:
-    """By field: what the checkpoint's front end has, and what the recipe's has."""
-    if theirs is None:
-        return {}
-    found = differences(theirs, ours)
-    return {field: f"{field}: {there!r} there, {here!r} here" for field, (there, here) in found.items()}
+def check_front_end(recipe: Recipe, source: Loaded) -> list[str]:
+    """How the recipe's front end differs from the one that the weights were trained behind, a line a field.
+
+    Raises:
+        CheckpointError: in what `init.front_end: same` forbids; says what to set.
+    """
+    if source.front_end is None:
+        return []
+    found = differences(source.front_end, recipe.front_end)
+    refused = [field for field in found if field not in FRONT_END_MAY_DIFFER]
+    if refused and recipe.init.front_end == "same":
+        kind = source.front_end.kind
+        if "kind" in refused:
+            cure = f"'front_end={{kind: {kind}}}'"
+        else:
+            cure = " ".join(f"front_end.{field}={_as_typed(found[field][0])}" for field in refused)
+        told = "; ".join(f"{field}: {found[field][0]!r} there, {found[field][1]!r} here" for field in refused[:4])
+        raise CheckpointError(
+            f"init.from: {source.path} was trained behind another front end ({told}) - expected the same - set {cure}, "
+            "or init.front_end=any to take the weights all the same"
+        )
+    return [f"front end: {field}: {there!r} there, {here!r} here" for field, (there, here) in found.items()]
+
+
+def _as_typed(value: Any) -> str:
+    """As a value stands after KEY=."""
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def checkpoint_config(recipe: Recipe, data: RunData, started_from: dict[str, Any] | None) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from zoo.train.plan import Report
 _PLAIN_EVERY_SECONDS = 15.0
 _WIDE = 125
 _FILE_WIDTH = 200
+_FEW = 12
 
 
 class Console:
@@ -207,7 +208,7 @@ class Console:
         checks = report.pop("checks", [])
         table = Table(show_header=False)
         for key, value in report.items():
-            table.add_row(key.replace("_", " "), _plain(value))
+            table.add_row(key.replace("_", " "), _few(value) if key == "labels" else _plain(value))
         self.out.print(table)
         for check in checks:
             mark = "[green]ok[/green]  " if check["ok"] else "[red]BAD[/red] "
@@ -235,6 +236,13 @@ def _pair(sizes: list[int]) -> str:
     return "×".join(str(size) for size in sizes)
 
 
+def _few(names: list[str] | None) -> str:
+    """The first few of many names."""
+    shown = names[:_FEW] if names else names
+    more = len(names) - _FEW if names else 0
+    return _plain(shown) + (f"\n… and {more:,} more (--json has all)" if more > 0 else "")
+
+
 def _plain(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.4g}"
@@ -242,6 +250,8 @@ def _plain(value: Any) -> str:
         return f"{value:,}"
     if isinstance(value, dict):
         return "\n".join(f"{key}: {_plain(item)}" for key, item in value.items())
+    if isinstance(value, list) and len(value) == 2 and all(isinstance(item, int) for item in value):
+        return f"{value[0]} × {value[1]}"
     if isinstance(value, list):
         return "\n".join(_plain(item) for item in value) if value else "–"
     return "–" if value is None else str(value)

@@ -9,6 +9,7 @@ import soundfile
 import torch
 
 from zoo import provenance
+from zoo.train.checkpoint import WEIGHTS
 from zoo.weights.source import read
 
 _TORCHAUDIO_CURE = (
@@ -94,7 +95,8 @@ def describe_checkpoint(path: str | Path) -> dict[str, Any]:
     labels = config.get("labels")
     return {
         "checkpoint": str(loaded.path),
-        "format": loaded.origin,
+        "format": "zoo" if (loaded.path / WEIGHTS).is_file() else loaded.origin,
+        "origin": loaded.origin if loaded.is_released else None,
         "kind": loaded.model_config.kind,
         "pretraining": loaded.pretraining,
         "parameters": sum(tensor.numel() for tensor in loaded.state.values()),

@@ -44,10 +44,11 @@ def evaluate_checkpoint(
             "fine-tune it first: zoo finetune RECIPE init.from=" + str(checkpoint)
         )
     if not names or task is None:
+        missing = [] if names else [f"labels, a list of {loaded.model_config.num_classes} names"]
+        missing += [] if task else ["task, 'single-label' or 'multi-label'"]
         raise CheckpointError(
-            f"{loaded.path}: {loaded.model_config.num_classes} outputs without names or task, which its format "
-            "does not store - expected labels to compare with - "
-            "fine-tune it, or name them in config.json of a converted folder"
+            f"{loaded.path}: its format stores no {' and no '.join(missing)} - expected both, to compare with - "
+            "write them into config.json of a folder that `zoo convert` made of it, or fine-tune it"
         )
     labels = LabelTable(tuple(names), task)
     source = SourceConfig(path=str(manifest), fold=tuple(folds) if folds else None, split=split)

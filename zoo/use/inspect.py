@@ -14,7 +14,7 @@ from zoo.models.registry import build_model, presets
 from zoo.recipe import Recipe, find_recipe, read_recipe
 from zoo.run import find_data, plan_clips, prepare_data
 from zoo.run.data import clips_per_epoch, clips_per_step
-from zoo.run.folder import read_init
+from zoo.run.folder import check_front_end, read_init
 from zoo.weights.load import check_fit
 
 
@@ -47,7 +47,10 @@ def check_recipe(path: str | Path, overrides: Sequence[str] = ()) -> dict[str, A
     config = found.model_config
     model = build_on_meta(config, pretraining=pretraining)
     parameters = num_parameters(model)
-    init_notes = check_fit(model, read_init(recipe), recipe.init) if recipe.init.path is not None else ()
+    init_notes: list[str] = []
+    if recipe.init.path is not None:
+        source = read_init(recipe)
+        init_notes = [*check_front_end(recipe, source), *check_fit(model, source, recipe.init)]
     for manifest in (found.train, found.eval):
         if found.labels is not None and manifest is not None:
             found.labels.all_places(manifest)
@@ -67,7 +70,7 @@ def check_recipe(path: str | Path, overrides: Sequence[str] = ()) -> dict[str, A
         "classes": len(found.labels.names) if found.labels else 0,
     }
     if init_notes:
-        report["init"] = list(init_notes)
+        report["init"] = init_notes
     if found.num_train:
         clips = plan_clips(recipe, found.num_train)
         report |= {

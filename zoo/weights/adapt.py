@@ -89,6 +89,10 @@ def adapt(
     if not isinstance(source, TransformerConfig) or not isinstance(target, TransformerConfig):
         return Adapted(dict(state), frozenset(), ())
     work = _Work(dict(state), source, target, shapes, options)
+    for field in ("norm_eps", "head_norm_eps"):
+        there, here = getattr(source, field), getattr(target, field)
+        if there != here:
+            work.notes.append(f"{field}: {there:g} there, {here:g} here")
     work.bring_prefix()
     work.bring_kernel()
     work.bring_positions(rule, is_released, goes_on)

@@ -69,7 +69,9 @@ def convert(
     elif to == "official":
         notes, difference = write_official(out, model, bare)
     else:
-        save_checkpoint(out, model.state_dict(), config)
+        # A folder remembers how it came about: a head that was never trained must not look like one that was.
+        told = model.load_notes if loaded.is_released else model.load_notes[len(loaded.notes) :]
+        save_checkpoint(out, model.state_dict(), config | ({"notes": list(told)} if told else {}))
     return {
         "path": str(out),
         "format": to,

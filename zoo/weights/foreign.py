@@ -13,7 +13,16 @@ from zoo.models.masked_patch import BACKBONE
 from zoo.models.registry import ModelConfig, in_words, parse_model_config
 from zoo.weights.files import read_tensors
 from zoo.weights.formats import recognise
-from zoo.weights.formats.format import POSITION, PREFIX_POSITION, TABLE, Format, Renamed, count_blocks
+from zoo.weights.formats.format import (
+    HEAD_WIDTH,
+    POSITION,
+    PREFIX_POSITION,
+    RELEASED_WIDTHS,
+    TABLE,
+    Format,
+    Renamed,
+    count_blocks,
+)
 from zoo.weights.loaded import Loaded
 
 
@@ -40,10 +49,10 @@ def read_foreign(
     chosen, num_known = recognise(file.state.keys())
     if 2 * num_known <= len(file.state):
         some = ", ".join(sorted(file.state)[:4])
+        nearest = f"; {num_known} would fit {chosen.name}" if num_known else ""
         raise CheckpointError(
-            f"{path}: found {len(file.state)} tensors of no known format ({some}, ...); {num_known} would fit "
-            f"{chosen.name} - expected AST, SSAST, PaSST, Hugging Face AST, DeiT, ViT, TorchOnlyAST or a zoo folder - "
-            "see docs/coming-from.md"
+            f"{path}: found {len(file.state)} tensors of no known format ({some}, ...){nearest} - expected AST, SSAST, "
+            "PaSST, Hugging Face AST, DeiT, ViT, TorchOnlyAST or a zoo folder - see docs/coming-from.md"
         )
     renamed = chosen.rename(file.state)
     try:
@@ -67,6 +76,11 @@ def read_foreign(
         "origin": {"format": chosen.name, "rule": chosen.rule},
     }
     notes = [f"{path.name}: {chosen.name}", *file.notes, *described.notes]
+    embed_dim, num_heads = described.config["embed_dim"], described.config["num_heads"]
+    if not beside and "num_heads" not in {**own, **given} and embed_dim not in RELEASED_WIDTHS:
+        notes.append(
+            f"{num_heads} attention heads assumed, {HEAD_WIDTH} wide each: state own.num_heads if it has others"
+        )
     if described.front_end_note is not None and known_front_end is None:
         notes.append(described.front_end_note)
     return Loaded(

@@ -21,7 +21,12 @@ def front_end(source: str | Path) -> FrontEnd:
     """
     if str(source) in FAMILIES:
         return FAMILIES[str(source)].build()
-    return carried_front_end(read(source)).build()
+    try:
+        return carried_front_end(read(source)).build()
+    except CheckpointError as error:
+        if Path(source).exists():
+            raise
+        raise CheckpointError(f"{error}; or a family: {', '.join(FAMILIES)}") from None
 
 
 def carried_front_end(loaded: Loaded) -> AnyFrontEndConfig:

@@ -13,12 +13,14 @@ from torch import Tensor, nn
 from zoo.errors import CheckpointError, RecipeError
 from zoo.models.masked_patch import BACKBONE
 from zoo.models.registry import ModelConfig, build_model, config_fields, in_words, parse_model_config
+from zoo.models.transformer import TransformerConfig
 from zoo.weights.adapt import AdaptConfig, adapt
 from zoo.weights.formats.official_ssast import MASKED_SHARE
 from zoo.weights.loaded import Loaded
 from zoo.weights.source import read
 
 _KEEP = object()
+_SIZES = ("embed_dim", "depth", "num_heads", "mlp_ratio")
 _HEAD_NORM = ("head.norm.weight", "head.norm.bias")
 _LOG = logging.getLogger("zoo.weights")
 
@@ -172,6 +174,7 @@ def _matched(
     before = BACKBONE if into_pretraining else ""
     backbone, others = _parted(source)
     shapes = {name.removeprefix(before): tuple(tensor.shape) for name, tensor in target.items()}
+    _check_sizes(model.config, source)
     goes_on = source.pretraining and into_pretraining
     adapted = adapt(
         backbone,
@@ -211,6 +214,22 @@ def _matched(
             "change the model to match"
         )
     return chosen, adapted.notes
+
+
+def _check_sizes(wanted: Any, source: Loaded) -> None:
+    """Raises CheckpointError where no adaptation leads from one model to the other; the heads no tensor would show."""
+    found: Any = source.model_config
+    if not isinstance(wanted, TransformerConfig) or not isinstance(found, TransformerConfig):
+        return
+    different = [field for field in _SIZES if getattr(found, field) != getattr(wanted, field)]
+    if different:
+        there = ", ".join(f"{field} {getattr(found, field):g}" for field in different)
+        here = ", ".join(f"{getattr(wanted, field):g}" for field in different)
+        cure = " ".join(f"model.{field}={getattr(found, field):g}" for field in different)
+        raise CheckpointError(
+            f"{source.path}: its weights ({source.origin}: {found.kind}) are of another size than the model: {there} "
+            f"there, {here} here - expected the same - set {cure}"
+        )
 
 
 def _parted(source: Loaded) -> tuple[dict[str, Tensor], dict[str, Tensor]]:

@@ -78,7 +78,8 @@ def read(source: str | Path, own: Mapping[str, Any] | None = None, given: Mappin
         )
     state, config = load_checkpoint(folder)
     check_finite(folder / WEIGHTS, state)
-    return _with_origin(Loaded(folder, config, state))
+    notes = config.get("notes")
+    return _with_origin(Loaded(folder, config, state, notes=tuple(map(str, notes)) if isinstance(notes, list) else ()))
 
 
 def _with_origin(loaded: Loaded) -> Loaded:

@@ -7,6 +7,7 @@ The tensors that those classes demand and never read are included. A file holds 
 from pathlib import Path
 from typing import Any
 
+from zoo.config import differences
 from zoo.disk import independent, write_pickle, written_whole
 from zoo.errors import CheckpointError, ZooError
 from zoo.models.ast import SIZES
@@ -55,6 +56,13 @@ def write_official(out: Path, model: Any, bare: bool = False) -> tuple[list[str]
     if untold:
         stated = " ".join(f"own.{key}={_plain(value)}" for key, value in untold.items())
         notes.append(f"the file does not say everything: read it with {stated}")
+    notes.append("front end and labels are not in the file")
+    assumed = read(out, untold).front_end
+    if model.front_end is not None and assumed is not None:
+        found = differences(model.front_end, assumed)
+        notes += [
+            f"front end: {key} is {ours!r}, and {theirs!r} will be assumed" for key, (ours, theirs) in found.items()
+        ]
     return notes, difference
 
 
@@ -125,7 +133,7 @@ def _class_notes(config: Any, is_pretraining: bool) -> list[str]:
 
 def _call(name: str, arguments: dict[str, Any]) -> str:
     written = ", ".join(f"{key}={value!r}" for key, value in arguments.items())
-    return f"for {name}({written}); front end and labels are not in the file"
+    return f"for {name}({written})"
 
 
 def _untold(file: Path, config: Any, is_pretraining: bool) -> dict[str, Any]:

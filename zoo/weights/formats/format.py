@@ -30,6 +30,7 @@ POSITION = "pos_embed"
 """`(1, P + N, D)`, as most formats have it, until `split_position` has parted it."""
 TABLE, PREFIX_POSITION = "embedding.position.table", "embedding.prefix.position"
 
+RELEASED_WIDTHS = (192, 384, 768)
 HEAD_WIDTH = 64
 """Of every published AST, SSAST, PaSST and DeiT. A state dict does not tell the number of attention heads."""
 
