@@ -194,7 +194,7 @@ def test_wrong_inputs(name: str) -> None:
         model(torch.zeros(1, FRAMES, 128))
     with pytest.raises(zoo.ShapeError, match=r"num_frames: found shape \(1,\) - expected \(3,\)"):
         model(clips(), torch.tensor([5]))
-    with pytest.raises(zoo.ShapeError, match="num_frames: found 960 for an input of 96 frames .* count frames"):
+    with pytest.raises(zoo.ShapeError, match=r"num_frames: found 960 for an input of 96 frames .* count frames"):
         model(clips(), torch.tensor([96, 960, 40]))
 
 
