@@ -75,12 +75,16 @@ def _official_state(model: nn.Module) -> dict[str, Tensor]:
 @pytest.fixture
 def released() -> ModuleType:
     """hear21passt's wrapper."""
-    return pytest.importorskip("hear21passt.wrapper", reason="hear21passt is the peer")
+    return pytest.importorskip("hear21passt.wrapper", reason="hear21passt, the peer, is not installed (extra `peers`)")
 
 
 def _released_wrapper(model: nn.Module, released: ModuleType, **options: Any) -> Any:
-    passt = pytest.importorskip("hear21passt.models.passt")
-    preprocess = pytest.importorskip("hear21passt.models.preprocess")
+    passt = pytest.importorskip(
+        "hear21passt.models.passt", reason="hear21passt, the peer, is not installed (extra `peers`)"
+    )
+    preprocess = pytest.importorskip(
+        "hear21passt.models.preprocess", reason="hear21passt, the peer, is not installed (extra `peers`)"
+    )
     sizes = {"embed_dim": 24, "depth": 2, "num_heads": 3, "num_classes": 5, "stride": (10, 10)}
     net = passt.PaSST(img_size=(128, 998), distilled=True, **sizes)
     net.load_state_dict(_official_state(model))

@@ -31,7 +31,9 @@ def _speechlike(num_samples: int, seed: int = 0) -> Tensor:
 @pytest.fixture
 def released() -> ModuleType:
     """The front end as its authors packaged it."""
-    return pytest.importorskip("hear21passt.models.preprocess", reason="hear21passt is the peer")
+    return pytest.importorskip(
+        "hear21passt.models.preprocess", reason="hear21passt, the peer, is not installed (extra `peers`)"
+    )
 
 
 @pytest.mark.filterwarnings("ignore:stft with return_complex=False", "ignore:.*torch.cuda.amp.autocast")

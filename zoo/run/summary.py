@@ -93,7 +93,7 @@ def choices(recipe: Recipe, summary: dict[str, Any]) -> dict[str, str | int | fl
     }
 
 
-def write_json(path: Path, value: dict[str, Any]) -> None:
-    """All of the file or nothing of it."""
+def write_summary(path: Path, value: dict[str, Any]) -> None:
+    """All of `summary.json` or nothing of it."""
     with disk.written_whole(path) as file:
         disk.write_json(file, value)

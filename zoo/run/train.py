@@ -23,7 +23,7 @@ from zoo.run.folder import (
     with_absolute_paths,
     write_recipe,
 )
-from zoo.run.summary import choices, describe_run, final_metrics, write_json
+from zoo.run.summary import choices, describe_run, final_metrics, write_summary
 from zoo.train.checkpoint import Checkpoints, load_checkpoint, load_trainer
 from zoo.train.logbook import Logbook
 from zoo.train.loop import fit
@@ -122,7 +122,7 @@ def train(
         summary = describe_run(recipe, command, data, model, progress, device, (bad_audio, bad_eval), started_from)
         summary |= final_metrics(recipe, evaluation, progress)
         logbook.hparams(choices(recipe, summary), (evaluation.results if evaluation else None) or {})
-    write_json(out / "summary.json", summary)
+    write_summary(out / "summary.json", summary)
     return summary
 
 

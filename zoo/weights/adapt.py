@@ -27,11 +27,7 @@ from zoo.weights.positions import (
     take,
     time_places,
 )
-
-_KERNEL = "embedding.patch.proj.weight"
-_TABLE, _FREQ, _TIME = "embedding.position.table", "embedding.position.freq", "embedding.position.time"
-_CLS, _DIST = "embedding.prefix.cls_token", "embedding.prefix.dist_token"
-_PREFIX_POSITION = "embedding.prefix.position"
+from zoo.weights.tensor_names import CLS, DIST, FREQ, KERNEL, PREFIX_POSITION, TABLE, TIME
 
 
 class AdaptConfig(Config):
@@ -120,13 +116,13 @@ class _Work:
 
     def bring_prefix(self) -> None:
         """CLS, DIST and their position rows."""
-        tokens = [self.state.pop(name) for name in (_CLS, _DIST) if name in self.state]
-        rows = self.state.pop(_PREFIX_POSITION, None)  # (1, P, D)
-        wanted = [name for name in (_CLS, _DIST) if name in self.shapes]
+        tokens = [self.state.pop(name) for name in (CLS, DIST) if name in self.state]
+        rows = self.state.pop(PREFIX_POSITION, None)  # (1, P, D)
+        wanted = [name for name in (CLS, DIST) if name in self.shapes]
         if not wanted:
             return
         if not tokens:
-            self.fresh |= {*wanted, _PREFIX_POSITION} & self.shapes.keys()
+            self.fresh |= {*wanted, PREFIX_POSITION} & self.shapes.keys()
             return
         if self.options.cls == "averaged":
             tokens = [torch.stack(tokens).mean(dim=0)] * len(wanted)
@@ -139,12 +135,12 @@ class _Work:
         elif len(tokens) > len(wanted):
             self.notes.append("prefix tokens: CLS alone, for the model has no DIST")
         self.state |= dict(zip(wanted, tokens, strict=False))
-        if rows is not None and _PREFIX_POSITION in self.shapes:
-            self.state[_PREFIX_POSITION] = rows[:, : len(wanted)]
+        if rows is not None and PREFIX_POSITION in self.shapes:
+            self.state[PREFIX_POSITION] = rows[:, : len(wanted)]
 
     def bring_kernel(self) -> None:
         """The patch kernel: one input channel, the target's patch size."""
-        kernel = self.state.get(_KERNEL)
+        kernel = self.state.get(KERNEL)
         if kernel is None or kernel.ndim != 4:
             return
         if kernel.shape[1] != 1:
@@ -156,15 +152,15 @@ class _Work:
             text = f"patch kernel: {size[0]}x{size[1]} to {wanted[0]}x{wanted[1]}, {self.options.patches}"
             self.notes.append(text)
             if self.options.patches == "reinit":
-                self.fresh |= {_KERNEL, _KERNEL.replace("weight", "bias")}
+                self.fresh |= {KERNEL, KERNEL.replace("weight", "bias")}
             else:
                 kernel = resize_kernel(kernel, wanted)
-        self.state[_KERNEL] = kernel
+        self.state[KERNEL] = kernel
 
     def bring_positions(self, rule: Rule, is_released: bool, goes_on: bool) -> None:
         """The position tables, from either form to either form."""
-        wanted = {name for name in (_TABLE, _FREQ, _TIME) if name in self.shapes}
-        given = {name: self.state.pop(name) for name in (_TABLE, _FREQ, _TIME) if name in self.state}
+        wanted = {name for name in (TABLE, FREQ, TIME) if name in self.shapes}
+        given = {name: self.state.pop(name) for name in (TABLE, FREQ, TIME) if name in self.state}
         if not wanted:
             return
         if self.options.positions == "reinit" or not given:
@@ -200,7 +196,7 @@ class _Work:
 
     def _official_problem(self, rule: Rule, given: Mapping[str, Tensor], grid: PatchGrid) -> str | None:
         """Why the released code cannot do it; None when it can."""
-        if rule == "passt" or _TABLE not in given or (rule != "image" and _TABLE not in self.shapes):
+        if rule == "passt" or TABLE not in given or (rule != "image" and TABLE not in self.shapes):
             return "no released code resizes these tables"
         if rule == "ast" and self.source.stride != self.target.stride:
             was = "x".join(map(str, self.source.stride))
@@ -209,17 +205,17 @@ class _Work:
             return "the released code refuses another patch size"
         if rule == "ssast":
             try:
-                RELEASED[rule](given[_TABLE], grid)
+                RELEASED[rule](given[TABLE], grid)
             except ShapeError as error:
                 return str(error)
         return None
 
     def _official(self, rule: Rule, given: Mapping[str, Tensor], grid: PatchGrid, nearest: bool) -> dict[str, Tensor]:
-        if _TABLE in self.shapes:
+        if TABLE in self.shapes:
             mode: Mode = "nearest" if nearest else "bilinear"
-            return {_TABLE: RELEASED[rule](given[_TABLE], grid, mode)}
-        freq, time = released_passt_from_image(given[_TABLE], *grid, mode="nearest" if nearest else "bicubic")
-        return {_FREQ: freq, _TIME: time}
+            return {TABLE: RELEASED[rule](given[TABLE], grid, mode)}
+        freq, time = released_passt_from_image(given[TABLE], *grid, mode="nearest" if nearest else "bicubic")
+        return {FREQ: freq, TIME: time}
 
     def _resampled(self, given: Mapping[str, Tensor], grid: PatchGrid, rule: Rule, nearest: bool) -> dict[str, Tensor]:
         before = _grid_of({name: tuple(tensor.shape) for name, tensor in given.items()})
@@ -228,24 +224,24 @@ class _Work:
         else:
             rows = _axis(self.target, 0, grid).places_in(_axis(self.source, 0, before))
             columns = time_places(_axis(self.target, 1, grid), _axis(self.source, 1, before))
-        if _TABLE in given:
-            table = resample(given[_TABLE], rows, columns, nearest)
+        if TABLE in given:
+            table = resample(given[TABLE], rows, columns, nearest)
         else:
-            freq, time = take(given[_FREQ], 0, rows, nearest), take(given[_TIME], 0, columns, nearest)
-            if _TABLE not in self.shapes:
-                return {_FREQ: freq, _TIME: time}
+            freq, time = take(given[FREQ], 0, rows, nearest), take(given[TIME], 0, columns, nearest)
+            if TABLE not in self.shapes:
+                return {FREQ: freq, TIME: time}
             table = freq[:, None] + time[None]
-        if _TABLE in self.shapes:
-            return {_TABLE: table}
+        if TABLE in self.shapes:
+            return {TABLE: table}
         freq, time = split_axes(table)
-        return {_FREQ: freq, _TIME: time}
+        return {FREQ: freq, TIME: time}
 
 
 def _grid_of(shapes: Mapping[str, tuple[int, ...]]) -> PatchGrid:
     """The grid of the position tables, in either form."""
-    if _TABLE in shapes:
-        return PatchGrid(*shapes[_TABLE][:2])
-    return PatchGrid(shapes[_FREQ][0], shapes[_TIME][0])
+    if TABLE in shapes:
+        return PatchGrid(*shapes[TABLE][:2])
+    return PatchGrid(shapes[FREQ][0], shapes[TIME][0])
 
 
 def _axis(config: TransformerConfig, axis: int, grid: PatchGrid) -> Axis:

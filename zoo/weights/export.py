@@ -56,7 +56,7 @@ def convert(
     _check_request(out, to, overrides, bare)
     asked = {key: value for key, value in overrides.items() if key not in _LOAD_OPTIONS and value is not None}
     loaded = read(source, overrides.get("own"), asked)
-    if loaded.start and "num_classes" not in asked:
+    if loaded.is_image and "num_classes" not in asked:
         overrides["num_classes"] = 0  # an image model's classes are no sounds
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
@@ -112,8 +112,7 @@ def _check_request(out: Path, to: str, overrides: Mapping[str, Any], bare: bool)
 def _describe(model: Any, loaded: Loaded) -> dict[str, Any]:
     """The content of our `config.json`: the source's, as far as it still holds."""
     before, is_pretraining = loaded.model_config, isinstance(model, MaskedPatchModel)
-    has_own_head = not (is_pretraining or loaded.pretraining or loaded.start)
-    has_own_head = has_own_head and model.config.num_classes == before.num_classes
+    has_own_head = not is_pretraining and loaded.has_head_for(model.config)
     config = {
         **loaded.config,
         "pretraining": is_pretraining,
@@ -122,7 +121,7 @@ def _describe(model: Any, loaded: Loaded) -> dict[str, Any]:
         "task": loaded.config.get("task") if has_own_head else None,
     }
     if loaded.is_released:  # so that other positions follow the released rule later too
-        is_its_own = model.config.kind == before.kind and not loaded.start
+        is_its_own = model.config.kind == before.kind and not loaded.is_image
         rule = loaded.rule if is_its_own else KIND_RULE.get(model.config.kind, "ast")
         config["origin"] = {"format": loaded.origin, "rule": rule}
     return config

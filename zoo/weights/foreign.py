@@ -16,14 +16,13 @@ from zoo.weights.formats import recognise
 from zoo.weights.formats.format import (
     HEAD_WIDTH,
     POSITION,
-    PREFIX_POSITION,
     RELEASED_WIDTHS,
-    TABLE,
     Format,
     Renamed,
     count_blocks,
 )
 from zoo.weights.loaded import Loaded
+from zoo.weights.tensor_names import PREFIX_POSITION, TABLE
 
 
 def read_foreign(

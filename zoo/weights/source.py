@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from zoo.errors import CheckpointError
-from zoo.models.masked_patch import BACKBONE
 from zoo.models.registry import check_values
 from zoo.train.checkpoint import CONFIG, WEIGHTS, load_checkpoint
 from zoo.weights.catalogue import find, near
@@ -21,8 +20,6 @@ from zoo.weights.positions import Rule
 _OLD_WEIGHTS = "pytorch_model.bin"
 KIND_RULE: dict[str, Rule] = {"ssast": "ssast", "passt": "passt"}
 """Whose released code a kind of model follows; every other follows AST's."""
-
-__all__ = ["BACKBONE", "KIND_RULE", "Loaded", "find_checkpoint", "read"]
 
 
 def find_checkpoint(path: str | Path) -> Path:

@@ -18,6 +18,7 @@ from zoo.models.masked_patch import BACKBONE
 from zoo.weights.formats.geometry import Table, find_geometry
 from zoo.weights.formats.key_map import KeyMap
 from zoo.weights.positions import Rule
+from zoo.weights.tensor_names import KERNEL, PREFIX_POSITION, TABLE
 
 State = Mapping[str, Tensor]
 Shapes = dict[str, tuple[int, ...]]
@@ -25,10 +26,8 @@ Shapes = dict[str, tuple[int, ...]]
 NUM_PREFIX = 2
 """CLS and DIST, which every released audio model has."""
 
-KERNEL = "embedding.patch.proj.weight"
 POSITION = "pos_embed"
 """`(1, P + N, D)`, as most formats have it, until `split_position` has parted it."""
-TABLE, PREFIX_POSITION = "embedding.position.table", "embedding.prefix.position"
 
 RELEASED_WIDTHS = (192, 384, 768)
 HEAD_WIDTH = 64

@@ -24,6 +24,7 @@ from zoo.weights.formats.format import (
 from zoo.weights.formats.hugging_face_config import read_config, read_preprocessor
 from zoo.weights.formats.key_map import KeyMap
 from zoo.weights.positions import Rule
+from zoo.weights.tensor_names import CLS, DIST
 
 TRUNK = "audio_spectrogram_transformer."
 _EPS = 1e-12
@@ -55,8 +56,8 @@ _NEW_LAYER = [
 
 def _pairs(before: str) -> list[tuple[str, str]]:
     return [
-        (f"{before}embeddings.cls_token", "embedding.prefix.cls_token"),
-        (f"{before}embeddings.distillation_token", "embedding.prefix.dist_token"),
+        (f"{before}embeddings.cls_token", CLS),
+        (f"{before}embeddings.distillation_token", DIST),
         (f"{before}embeddings.position_embeddings", POSITION),
         (f"{before}embeddings.patch_embeddings.projection.", "embedding.patch.proj."),
         *((f"{before}encoder.layer.*.{theirs}", f"encoder.blocks.*.{ours}") for theirs, ours in _OLD_LAYER),

@@ -10,9 +10,7 @@ from typing import Any, ClassVar
 
 from zoo.errors import CheckpointError
 from zoo.weights.formats.format import (
-    KERNEL,
     POSITION,
-    PREFIX_POSITION,
     Described,
     Format,
     Renamed,
@@ -24,8 +22,7 @@ from zoo.weights.formats.format import (
 from zoo.weights.formats.geometry import Table, find_geometry
 from zoo.weights.formats.key_map import KeyMap, trunk
 from zoo.weights.positions import Rule
-
-_DIST = "embedding.prefix.dist_token"
+from zoo.weights.tensor_names import CLS, DIST, KERNEL, PREFIX_POSITION
 
 # What the model to build has unless the user says otherwise: the released AST's input, never the image's.
 _AST_INPUT = {"n_mels": 128, "n_frames": 1024, "stride": (10, 10), "num_classes": 527}
@@ -78,8 +75,8 @@ class Image(Format):
         expected = dict(shapes)
         if len(found.get(KERNEL, ())) == 4:
             expected[KERNEL] = (shapes[KERNEL][0], found[KERNEL][1], *shapes[KERNEL][2:])
-        if _DIST not in found:
-            del expected[_DIST]
+        if DIST not in found:
+            del expected[DIST]
             expected[PREFIX_POSITION] = (1, 1, shapes[PREFIX_POSITION][2])
         return expected
 
@@ -90,7 +87,7 @@ class TorchvisionImage(Image):
     name: ClassVar[str] = "ImageNet ViT (torchvision)"
     keys = KeyMap(
         [
-            ("class_token", "embedding.prefix.cls_token"),
+            ("class_token", CLS),
             ("conv_proj.", "embedding.patch.proj."),
             ("encoder.pos_embedding", POSITION),
             ("encoder.layers.encoder_layer_*.ln_1.", "encoder.blocks.*.norm1."),
@@ -109,4 +106,4 @@ class TorchvisionImage(Image):
 
 
 def _num_prefix(state: State) -> int:
-    return 2 if _DIST in state else 1
+    return 2 if DIST in state else 1

@@ -3,6 +3,8 @@
 import re
 from collections.abc import Iterable, Sequence
 
+from zoo.weights.tensor_names import CLS, DIST
+
 
 class KeyMap:
     """Pairs of names; `*` stands for a number, and a name that ends in a dot for everything that begins with it.
@@ -61,8 +63,8 @@ def _first(rules: list[tuple[re.Pattern[str], str]], name: str) -> str | None:
 def trunk(prefix: str) -> list[tuple[str, str]]:
     """The pairs that timm's vision transformer, and with it DeiT, AST, SSAST and PaSST, share."""
     return [
-        (f"{prefix}cls_token", "embedding.prefix.cls_token"),
-        (f"{prefix}dist_token", "embedding.prefix.dist_token"),
+        (f"{prefix}cls_token", CLS),
+        (f"{prefix}dist_token", DIST),
         (f"{prefix}patch_embed.proj.", "embedding.patch.proj."),
         (f"{prefix}blocks.*.", "encoder.blocks.*."),
         (f"{prefix}norm.", "encoder.norm."),

@@ -27,6 +27,7 @@ from zoo.weights.positions import Rule
 IMAGENET_HEADS = ("v.head", "v.head_dist")
 """Linear classifiers of DeiT, in every file of AST and SSAST; nothing reads them."""
 _IMAGENET_CLASSES = 1000
+FRONT_END_NOTE = "front end assumed: AST's with AudioSet's mean and deviation, for the file does not say"
 
 
 class OfficialAst(Format):
@@ -60,7 +61,7 @@ class OfficialAst(Format):
         return Described(
             config,
             front_end=FAMILIES["ast"].model_dump(mode="json"),
-            front_end_note="front end assumed: AST's with AudioSet's mean and deviation, for the file does not say",
+            front_end_note=FRONT_END_NOTE,
             notes=tuple(notes),
         )
 

@@ -10,14 +10,14 @@ from typing import Any, ClassVar
 from torch import Tensor
 
 from zoo.audio.front_ends import FAMILIES
-from zoo.weights.formats.format import PREFIX_POSITION, Described, Format, Renamed, State, describe_trunk, empty_heads
+from zoo.weights.formats.format import Described, Format, Renamed, State, describe_trunk, empty_heads
 from zoo.weights.formats.geometry import KNOWN_LENGTHS, Table, find_geometry
 from zoo.weights.formats.key_map import KeyMap, trunk
 from zoo.weights.positions import Rule
+from zoo.weights.tensor_names import FREQ, PREFIX_POSITION, TIME
 
 _LENGTHS = (998, 2000, 3000, 3200, *(length for length in KNOWN_LENGTHS if length != 998))
 """Frames of the released models of 10, 20 and 30 s and of a shorter hop, then those of the other families."""
-_FREQ, _TIME = "embedding.position.freq", "embedding.position.time"
 
 
 class OfficialPasst(Format):
@@ -36,8 +36,8 @@ class OfficialPasst(Format):
         [
             *trunk(""),
             ("new_pos_embed", PREFIX_POSITION),
-            ("freq_new_pos_embed", _FREQ),
-            ("time_new_pos_embed", _TIME),
+            ("freq_new_pos_embed", FREQ),
+            ("time_new_pos_embed", TIME),
             ("head.0.", "head.norm."),
             ("head.1.", "head.linear."),
         ],
@@ -49,7 +49,7 @@ class OfficialPasst(Format):
     ) -> Described:
         config = describe_trunk(state, own, given)
         config["kind"] = "passt"
-        freq, time = state.get(_FREQ), state.get(_TIME)
+        freq, time = state.get(FREQ), state.get(TIME)
         if freq is None or time is None or freq.ndim != 4 or time.ndim != 4:  # told later, by its name
             config |= {"stride": (10, 10), "n_frames": _LENGTHS[0], "n_mels": 128}
             notes = []
@@ -68,14 +68,14 @@ class OfficialPasst(Format):
         )
 
     def place(self, renamed: Renamed, config: Any) -> None:
-        for name, axis in ((_FREQ, 2), (_TIME, 3)):
+        for name, axis in ((FREQ, 2), (TIME, 3)):
             table = renamed.state.get(name)  # (1, D, F, 1) or (1, D, 1, T)
             if table is not None and table.ndim == 4 and table.numel() == table.shape[1] * table.shape[axis]:
                 renamed.state[name] = table.reshape(table.shape[1], table.shape[axis]).T.contiguous()
 
     def unplace(self, state: dict[str, Tensor], config: Any) -> dict[str, Tensor]:
-        state[_FREQ] = state[_FREQ].T[None, :, :, None].contiguous()
-        state[_TIME] = state[_TIME].T[None, :, None].contiguous()
+        state[FREQ] = state[FREQ].T[None, :, :, None].contiguous()
+        state[TIME] = state[TIME].T[None, :, None].contiguous()
         if config.num_classes:
             empty_heads(state, config.embed_dim, config.num_classes, "head_dist")
         return state

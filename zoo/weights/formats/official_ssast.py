@@ -14,7 +14,6 @@ from zoo.audio.front_ends import FAMILIES
 from zoo.models.masked_patch import BACKBONE
 from zoo.nn.patch import patch_grid
 from zoo.weights.formats.format import (
-    KERNEL,
     POSITION,
     Described,
     Format,
@@ -25,8 +24,9 @@ from zoo.weights.formats.format import (
     into_backbone,
 )
 from zoo.weights.formats.key_map import KeyMap, trunk
-from zoo.weights.formats.official_ast import IMAGENET_HEADS, OfficialAst, masking_fields
+from zoo.weights.formats.official_ast import FRONT_END_NOTE, IMAGENET_HEADS, OfficialAst, masking_fields
 from zoo.weights.positions import Rule
+from zoo.weights.tensor_names import KERNEL
 
 MASKED_SHARE = 400 / 512
 """Of the patches, hidden in pretraining; every released recipe has 512."""
@@ -84,7 +84,7 @@ class OfficialSsast(Format):
             config,
             pretraining=True,
             front_end=FAMILIES["ast"].model_dump(mode="json"),
-            front_end_note="front end assumed: AST's with AudioSet's mean and deviation, for the file does not say",
+            front_end_note=FRONT_END_NOTE,
             notes=tuple(notes),
         )
 

@@ -13,8 +13,6 @@ from zoo.audio.front_ends import FAMILIES
 from zoo.errors import CheckpointError
 from zoo.weights.formats.format import (
     NUM_PREFIX,
-    PREFIX_POSITION,
-    TABLE,
     Described,
     Format,
     Renamed,
@@ -26,8 +24,8 @@ from zoo.weights.formats.geometry import Table, find_geometry
 from zoo.weights.formats.key_map import KeyMap
 from zoo.weights.formats.official_ast import masking_fields
 from zoo.weights.positions import Rule
+from zoo.weights.tensor_names import CLS, DIST, FREQ, PREFIX_POSITION, TABLE, TIME
 
-_FREQ, _TIME = "embedding.position.freq", "embedding.position.time"
 _LAYER = [
     ("self_attn.in_proj_weight", "attn.qkv.weight"),
     ("self_attn.in_proj_bias", "attn.qkv.bias"),
@@ -37,7 +35,7 @@ _LAYER = [
     ("norm1.", "norm1."),
     ("norm2.", "norm2."),
 ]
-_TOKENS = ("embedding.prefix.cls_token", "embedding.prefix.dist_token")
+_TOKENS = (CLS, DIST)
 
 
 class TorchOnlyAst(Format):
@@ -49,10 +47,10 @@ class TorchOnlyAst(Format):
         [
             ("embedding.conv2d.", "embedding.patch.proj."),
             ("embedding.positional_embedding", TABLE),
-            ("embedding.frequency_embedding", _FREQ),
-            ("embedding.time_embedding", _TIME),
-            ("embedding.cls_token", "embedding.prefix.cls_token"),
-            ("embedding.dist_token", "embedding.prefix.dist_token"),
+            ("embedding.frequency_embedding", FREQ),
+            ("embedding.time_embedding", TIME),
+            ("embedding.cls_token", CLS),
+            ("embedding.dist_token", DIST),
             *((f"backbone.layers.*.{theirs}", f"encoder.blocks.*.{ours}") for theirs, ours in _LAYER),
             ("backbone.norm.", "encoder.norm."),
             ("head.norm.", "head.norm."),
@@ -67,13 +65,13 @@ class TorchOnlyAst(Format):
 
     def family(self, state: State) -> tuple[str, bool]:
         """By the form of the positions, and whether there is a mask token."""
-        kind = "passt" if _FREQ in state else "ssast" if "mask_token" in state else "ast"
+        kind = "passt" if FREQ in state else "ssast" if "mask_token" in state else "ast"
         return kind, "mask_token" in state
 
     def describe(
         self, state: State, beside: Mapping[str, Any], own: Mapping[str, Any], given: Mapping[str, Any]
     ) -> Described:
-        table, freq, time = state.get(TABLE), state.get(_FREQ), state.get(_TIME)
+        table, freq, time = state.get(TABLE), state.get(FREQ), state.get(TIME)
         if table is not None and table.ndim == 3:
             grid = (int(table.shape[1]), int(table.shape[2]))
         elif freq is not None and time is not None and freq.ndim == time.ndim == 2:
@@ -104,7 +102,7 @@ class TorchOnlyAst(Format):
 
     def place(self, renamed: Renamed, config: Any) -> None:
         state, came_from = renamed.state, renamed.came_from
-        for name in (_FREQ, _TIME):
+        for name in (FREQ, TIME):
             if name in state and state[name].ndim == 2:
                 state[name] = state[name].T.contiguous()  # (D, n) -> (n, D)
         if TABLE in state and state[TABLE].ndim == 3:
