@@ -11,11 +11,9 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from zoo.audio import decode as module
-from zoo.audio.decode import UnusableAudio, crop_or_pad, decode, duration
+from zoo.audio.decode import UnusableAudio, decode, duration
 
 FORMATS = {
     "wav-16": {"format": "WAV", "subtype": "PCM_16"},
@@ -326,14 +324,3 @@ def test_decoding_costs_what_soundfile_costs(write: Callable[..., Path]) -> None
         return min(seconds)
 
     assert best(lambda: decode(path, 16_000)) < 3 * best(lambda: soundfile.read(path, dtype="float32"))
-
-
-@settings(deadline=None)
-@given(st.integers(0, 50), st.integers(0, 30), st.data())
-def test_crop_or_pad(length: int, num_samples: int, data: st.DataObject) -> None:
-    waveform = torch.arange(1, length + 1, dtype=torch.float32)
-    offset = data.draw(st.integers(0, max(0, length - num_samples)))
-    found, real_samples = crop_or_pad(waveform, num_samples, offset)
-    assert found.shape == (num_samples,)
-    assert real_samples == min(length, num_samples)
-    assert found.tolist() == [*range(offset + 1, offset + 1 + real_samples), *[0.0] * (num_samples - real_samples)]

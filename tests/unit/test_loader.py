@@ -54,7 +54,7 @@ def all_same(one: Iterator[Batch], other: Iterator[Batch]) -> bool:
 def test_batches(manifest: Manifest) -> None:
     loader = make(manifest)
     batches = list(loader.epoch(0))
-    assert (loader.num_clips, loader.batches_per_epoch) == (13, 5)
+    assert loader.num_clips == 13
     assert [tuple(batch.waveform.shape) for batch in batches] == [(3, 2500)] * 4 + [(1, 2500)]
     assert all((batch.num_samples == 2000).all() for batch in batches)
     assert not any(batch.waveform[:, 2000:].any() for batch in batches)

@@ -19,7 +19,6 @@ import soundfile
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn import functional as F
 
 from zoo.audio.resample import reach, reduced, resample
 from zoo.errors import DataError
@@ -110,16 +109,6 @@ def duration(path: str | Path) -> float:
         if frames == 0:
             raise UnusableAudio(path, "no samples")
         return float(frames / file.samplerate)
-
-
-def crop_or_pad(
-    waveform: Float[Tensor, "sample"], num_samples: int, offset: int = 0
-) -> tuple[Float[Tensor, "{num_samples}"], int]:
-    """Exactly `num_samples` samples from `offset` on, zeros behind the end; and how many of them are real."""
-    assert 0 <= offset <= max(0, waveform.shape[0] - num_samples), (offset, waveform.shape[0], num_samples)
-    cropped = waveform[offset : offset + num_samples]
-    real_samples = cropped.shape[0]
-    return F.pad(cropped, (0, num_samples - real_samples)), real_samples
 
 
 @contextmanager

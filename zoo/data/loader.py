@@ -57,10 +57,6 @@ class Loader:
     def num_clips(self) -> int:
         return self._sampler.num_clips
 
-    @property
-    def batches_per_epoch(self) -> int:
-        return self._sampler.num_batches()
-
     def epoch(self, epoch: int, start_batch: int = 0) -> Iterator[Batch]:
         """The batches of an epoch from `start_batch` on. One epoch at a time: a new one ends the one before.
 
