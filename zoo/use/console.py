@@ -3,6 +3,7 @@
 import logging
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -78,6 +79,34 @@ class Console:
 
             yield report
 
+    @contextmanager
+    def counting(self, title: str, unit: str = "clips") -> Iterator[Callable[[int, int], None]]:
+        """A bar for work that is counted: the callback takes (done, in all). Plain lines where there is no terminal."""
+        if not self.out.is_terminal:
+            began = last = time.monotonic()
+
+            def tell(done: int, total: int) -> None:
+                nonlocal last
+                now = time.monotonic()
+                if now - last >= _PLAIN_EVERY_SECONDS:
+                    last = now
+                    self.say(f"{title}: {done:,}/{total:,} {unit}  {done / max(now - began, 1e-9):.0f} {unit}/s")
+
+            yield tell
+            return
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn(unit),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+        )
+        with Progress(*columns, console=self.out) as progress:
+            task = progress.add_task(title, total=None)
+            yield lambda done, total: progress.update(task, completed=done, total=total)
+
     def _plain_lines(self, title: str) -> Callable[[Report], None]:
         last = [-_PLAIN_EVERY_SECONDS]
 
@@ -141,7 +170,7 @@ class Console:
             elif key == "labels":
                 text = ", ".join(value)
             else:
-                text = "\n".join(value) if isinstance(value, list) else _plain(value)
+                text = "\n".join(value) if isinstance(value, list) else plain(value)
             table.add_row(key.replace("_", " "), text)
         self.out.print(table)
 
@@ -157,7 +186,7 @@ class Console:
             table = Table(show_header=False, title=report["recipe"], title_justify="left")
             for key, value in report.items():
                 if key != "recipe":
-                    table.add_row(key.replace("_", " "), _plain(value))
+                    table.add_row(key.replace("_", " "), plain(value))
             self.out.print(table)
             if traces:
                 shapes = Table("stage", "shape", "where")
@@ -196,7 +225,7 @@ class Console:
         table = Table("metric", "value", "chance", title=f"{result['num_eval_clips']:,} clips", title_justify="left")
         for name, value in result["metrics"].items():
             chance = result["chance"].get(name)
-            table.add_row(name, _plain(value), _plain(chance) if chance is not None else "")
+            table.add_row(name, plain(value), plain(chance) if chance is not None else "")
         self.out.print(table)
         if result["bad_clips"]:
             self.say(f"{result['bad_clips']} unusable files were left out:")
@@ -208,7 +237,7 @@ class Console:
         checks = report.pop("checks", [])
         table = Table(show_header=False)
         for key, value in report.items():
-            table.add_row(key.replace("_", " "), _few(value) if key == "labels" else _plain(value))
+            table.add_row(key.replace("_", " "), _few(value) if key == "labels" else plain(value))
         self.out.print(table)
         for check in checks:
             mark = "[green]ok[/green]  " if check["ok"] else "[red]BAD[/red] "
@@ -240,18 +269,19 @@ def _few(names: list[str] | None) -> str:
     """The first few of many names."""
     shown = names[:_FEW] if names else names
     more = len(names) - _FEW if names else 0
-    return _plain(shown) + (f"\n… and {more:,} more (--json has all)" if more > 0 else "")
+    return plain(shown) + (f"\n… and {more:,} more (--json has all)" if more > 0 else "")
 
 
-def _plain(value: Any) -> str:
+def plain(value: Any) -> str:
+    """A value as a table has it."""
     if isinstance(value, float):
         return f"{value:.4g}"
     if isinstance(value, int) and not isinstance(value, bool):
         return f"{value:,}"
     if isinstance(value, dict):
-        return "\n".join(f"{key}: {_plain(item)}" for key, item in value.items())
+        return "\n".join(f"{key}: {plain(item)}" for key, item in value.items())
     if isinstance(value, list) and len(value) == 2 and all(isinstance(item, int) for item in value):
         return f"{value[0]} × {value[1]}"
     if isinstance(value, list):
-        return "\n".join(_plain(item) for item in value) if value else "–"
+        return "\n".join(plain(item) for item in value) if value else "–"
     return "–" if value is None else str(value)

@@ -1,0 +1,74 @@
+"""The command line: parsing and printing only. Heavy imports wait until a command needs them."""
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from zoo.errors import ZooError
+
+app = typer.Typer(
+    name="zoo",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Pretrain, fine-tune and compare transformers on audio spectrograms.\n\n"
+    "First time here:  zoo quickstart   (real audio, a few minutes on a CPU)",
+)
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else on stdout.")]
+Out = Annotated[Path | None, typer.Option("--out", "-o", help="Run folder. Default: runs/NAME of the recipe.")]
+Overrides = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="e.g. optim.lr=1e-4")]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint in the run folder.")]
+
+
+def _version(value: bool) -> None:
+    if value:
+        from zoo import __version__
+
+        typer.echo(f"zoo {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Options of the program itself."""
+
+
+def print_json(value: Any) -> None:
+    """A report for scripts."""
+    typer.echo(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs the program. Exit codes: 0 done, 2 the user's input, 1 our bug, 130/143 interrupted after a checkpoint."""
+    try:
+        app(args=list(arguments) if arguments is not None else None, prog_name="zoo", standalone_mode=False)
+    except ZooError as error:
+        for line in str(error).splitlines():
+            typer.echo(line, err=True)
+        sys.exit(2)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        typer.echo(f"{error.filename}: {error.strerror} - expected a path that can be used - choose another", err=True)
+        sys.exit(2)
+    except (KeyboardInterrupt, typer.Abort):
+        typer.echo("interrupted", err=True)
+        sys.exit(130)
+    except Exception as stop:
+        # Wrong options (which can show themselves), and `Interrupted`, which lives beside torch and is not imported.
+        if not hasattr(stop, "exit_code"):
+            raise
+        message = getattr(stop, "format_message", lambda: str(stop))()
+        if message:
+            typer.echo(message + (" - see zoo --help" if stop.exit_code == 2 else ""), err=True)
+        sys.exit(stop.exit_code)

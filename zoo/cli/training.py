@@ -1,0 +1,153 @@
+"""Commands that train, measure and compare."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from zoo.cli.program import Json, Out, Overrides, Resume, app, print_json
+
+
+@app.command()
+def quickstart(
+    overrides: Overrides = None,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Where runs and pictures go.")] = Path("runs/quickstart"),
+    data: Annotated[
+        Path | None,
+        typer.Option("--data", help="Your own folder of classes (or manifest) instead of the built-in notes."),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of every run.")] = 0,
+    as_json: Json = False,
+) -> None:
+    """Pretrain, fine-tune and compare small models on real audio, in minutes on a CPU.
+
+    Example:  zoo quickstart --out runs/quickstart
+    """
+    from zoo.use.console import Console
+    from zoo.use.quickstart import quickstart as run_quickstart
+
+    console = Console(quiet=as_json)
+    report = run_quickstart(out, data=data, seed=seed, console=console, overrides=overrides or [])
+    if as_json:
+        print_json(report.as_json())
+    else:
+        console.comparison(report)
+
+
+@app.command()
+def check(
+    recipes: Annotated[list[str], typer.Argument(metavar="RECIPE... [KEY=VALUE]...", help="Recipes to validate.")],
+    trace: Annotated[bool, typer.Option("--trace", help="Print the shape at every stage; draw one log-mel.")] = False,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Where --trace puts its picture.")] = Path("trace.png"),
+    as_json: Json = False,
+) -> None:
+    """Validate recipes without training: model, cost, data found, steps.
+
+    Example:  zoo check recipes/pretrain/ssast-patch-base.yaml data.train=my_audio
+    """
+    from zoo.use.console import Console
+    from zoo.use.inspect import check_recipe, trace_recipe
+
+    paths, overrides = [r for r in recipes if "=" not in r], [r for r in recipes if "=" in r]
+    if not paths:
+        raise typer.BadParameter("give at least one recipe")
+    reports = [check_recipe(path, overrides) for path in paths]
+    if trace and out.suffix.lower() not in (".png", ".jpg", ".jpeg"):
+        raise typer.BadParameter(f"--out {out}: the picture of --trace is a .png or .jpg file")
+    pictures = [out if i == 0 else out.with_stem(f"{out.stem}-{i + 1}") for i in range(len(paths))]
+    traces = [trace_recipe(path, overrides, picture) for path, picture in zip(paths, pictures, strict=True) if trace]
+    if as_json:
+        print_json([{**report, "trace": traces[i] if trace else None} for i, report in enumerate(reports)])
+    else:
+        Console().checks(reports, traces)
+
+
+def _train(
+    command: str, recipe: str, overrides: list[str] | None, out: Path | None, resume: bool, as_json: bool
+) -> None:
+    from zoo.recipe import read_recipe
+    from zoo.run import train
+    from zoo.use.console import Console
+
+    console = Console(quiet=as_json)
+    parsed = read_recipe(recipe, overrides or [], for_training=True)
+    folder = out or Path("runs") / parsed.name
+    if resume and not folder.exists():
+        console.say(f"{folder}: nothing to resume, starting a new run")
+    with console.training(f"{command} {parsed.name}") as report:
+        summary = train(parsed, folder, command=command, resume=resume, on_progress=report)
+    if as_json:
+        print_json(summary)
+    else:
+        console.summary(summary, folder)
+
+
+@app.command()
+def pretrain(
+    recipe: str, overrides: Overrides = None, out: Out = None, resume: Resume = False, as_json: Json = False
+) -> None:
+    """Pretrain on audio without labels.
+
+    Example:  zoo pretrain recipes/pretrain/ssast-patch-base.yaml data.train=my_audio --out runs/mine
+    """
+    _train("pretrain", recipe, overrides, out, resume, as_json)
+
+
+@app.command()
+def finetune(
+    recipe: str, overrides: Overrides = None, out: Out = None, resume: Resume = False, as_json: Json = False
+) -> None:
+    """Train a classifier, from nothing or from a pretrained run (init.from=RUN).
+
+    Example:  zoo finetune recipes/finetune/folder/ast-base.yaml data.train=my_classes --out runs/mine
+    """
+    _train("finetune", recipe, overrides, out, resume, as_json)
+
+
+@app.command()
+def evaluate(
+    checkpoint: Annotated[Path, typer.Argument(help="All that zoo.load takes, with label names.")],
+    manifest: Annotated[str, typer.Argument(help="Manifest, or a folder of classes.")],
+    fold: Annotated[list[str] | None, typer.Option(help="Only these folds.")] = None,
+    split: Annotated[str | None, typer.Option(help="Only this split.")] = None,
+    batch_size: Annotated[int, typer.Option(min=1)] = 32,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
+    as_json: Json = False,
+) -> None:
+    """Metrics of a trained model on labelled clips.
+
+    Example:  zoo evaluate runs/mine data/eval.csv --split test
+    """
+    from zoo.use.console import Console
+    from zoo.use.evaluate import evaluate_checkpoint
+
+    result = evaluate_checkpoint(checkpoint, manifest, folds=fold, split=split, batch_size=batch_size, device=device)
+    if as_json:
+        print_json(result)
+    else:
+        Console().metrics(result)
+
+
+@app.command()
+def compare(
+    entries: Annotated[list[str], typer.Argument(metavar="RECIPE-OR-RUN... [KEY=VALUE]...")],
+    seeds: Annotated[int, typer.Option(min=1, max=100, help="Runs of every recipe, with seeds counted up.")] = 1,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Where missing runs and the tables go.")] = Path(
+        "runs/compare"
+    ),
+    as_json: Json = False,
+) -> None:
+    """Run what is missing, then put all runs in one table.
+
+    Example:  zoo compare quickstart/ast quickstart/cnn data.train=a.csv data.eval=b.csv --seeds 3
+    """
+    from zoo.compare.matrix import compare as run_compare
+    from zoo.use.console import Console
+
+    console = Console(quiet=as_json)
+    paths, overrides = [e for e in entries if "=" not in e], [e for e in entries if "=" in e]
+    report = run_compare(paths, overrides=overrides, seeds=seeds, out=out, training=console.training)
+    if as_json:
+        print_json(report.as_json())
+    else:
+        console.comparison(report)
