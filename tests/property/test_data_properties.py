@@ -13,11 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from zoo.data.clip import Clip, parse_labels
-from zoo.data.dataset import ClipDataset, Collate, Item
+from zoo.data.item import Collate, Item, Key
 from zoo.data.labels import LabelTable
 from zoo.data.manifest import Manifest, SourceConfig, read_manifest
 from zoo.data.packed import PackedTexts
+from zoo.data.reader import ClipReader
 from zoo.data.sampler import EpochSampler
+from zoo.data.training_set import TrainingSet
 from zoo.errors import DataError
 
 FEW = settings(max_examples=40, deadline=None)
@@ -45,7 +47,7 @@ def test_order(
     sampler = EpochSampler(num_clips, batch_size, seed, shuffle, drop_last)
     whole = list(sampler.batches(epoch))
     assert len(whole) == sampler.num_batches() >= 1
-    seen = [index for batch in whole for _, index in batch]
+    seen = [key.index for batch in whole for key in batch]
     assert len(set(seen)) == len(seen)
     if len(seen) < num_clips:
         assert drop_last
@@ -70,8 +72,8 @@ def test_crop(length: int, num_samples: int | None, min_samples: int, epoch: int
         path = Path(folder) / "a.wav"
         soundfile.write(path, np.arange(1, length + 1, dtype=np.float32) / 1024, 16_000, subtype="FLOAT")
         manifest = Manifest((Clip(path, "a"),), "s")
-        data = ClipDataset(manifest, None, 16_000, num_samples, min_samples, crop, 0)  # type: ignore[arg-type]
-        item = data[epoch, 0]
+        data = TrainingSet(ClipReader(manifest, None, 16_000, min_samples), num_samples, crop)  # type: ignore[arg-type]
+        item = data[Key(epoch, 0)]
         assert item.waveform is not None
         real = min(length, num_samples or length)
         assert item.num_samples == len(item.waveform) == max(real, min_samples)

@@ -10,11 +10,13 @@ import torch
 
 from zoo.data.batch import Batch
 from zoo.data.clip import Clip
-from zoo.data.dataset import ClipDataset
+from zoo.data.evaluation_set import EvaluationSet
 from zoo.data.labels import LabelTable
 from zoo.data.loader import Loader, _start_worker
 from zoo.data.manifest import Manifest, SourceConfig, read_manifest
+from zoo.data.reader import ClipReader
 from zoo.data.sampler import EpochSampler
+from zoo.data.training_set import TrainingSet
 from zoo.errors import DataError
 
 WORKERS = 2
@@ -31,7 +33,8 @@ def manifest(tone_folder: Callable[..., Path]) -> Manifest:
 def make(manifest: Manifest, num_workers: int = 0, pad_to: int | None = 2500, **choices: Any) -> Loader:
     training = choices.pop("training", True)
     labels = LabelTable.from_manifest(manifest, "single-label")
-    data = ClipDataset(manifest, labels, 16_000, 2000, 400, "random", 0, training)
+    reader = ClipReader(manifest, labels, 16_000, 400)
+    data = TrainingSet(reader, 2000) if training else EvaluationSet(reader, 2000)
     return Loader(data, EpochSampler(len(data), 3, 0, shuffle=training), num_workers, pad_to, **choices)
 
 

@@ -5,11 +5,12 @@ import itertools
 import pytest
 import torch
 
+from zoo.data.item import Key
 from zoo.data.sampler import EpochSampler
 
 
 def flat(sampler: EpochSampler, epoch: int) -> list[int]:
-    return [index for batch in sampler.batches(epoch) for _, index in batch]
+    return [key.index for batch in sampler.batches(epoch) for key in batch]
 
 
 def test_every_clip_once() -> None:
@@ -17,7 +18,7 @@ def test_every_clip_once() -> None:
     batches = list(sampler.batches(4))
     assert [len(batch) for batch in batches] == [5, 5, 5, 5, 3]
     assert sampler.num_batches() == 5
-    assert {epoch for batch in batches for epoch, _ in batch} == {4}
+    assert {key.epoch for batch in batches for key in batch} == {4}
     assert sorted(flat(sampler, 4)) == list(range(23))
 
 
@@ -44,7 +45,8 @@ def test_the_order_is_uniform() -> None:
 
 
 def test_without_shuffling() -> None:
-    assert list(EpochSampler(5, 2, shuffle=False).batches(1)) == [[(1, 0), (1, 1)], [(1, 2), (1, 3)], [(1, 4)]]
+    batches = EpochSampler(5, 2, shuffle=False).batches(1)
+    assert list(batches) == [[Key(1, 0), Key(1, 1)], [Key(1, 2), Key(1, 3)], [Key(1, 4)]]
 
 
 @pytest.mark.parametrize("drop_last", [False, True])

@@ -9,14 +9,26 @@ import signal
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch.utils.data import DataLoader, Dataset
 
 from zoo.data.batch import Batch
-from zoo.data.dataset import ClipDataset, Collate, Item, Key
+from zoo.data.item import Collate, Item, Key
 from zoo.data.sampler import EpochSampler
 from zoo.errors import DataError
+
+
+@runtime_checkable
+class Clips(Protocol):
+    """A data set by `Key`. What comes out depends on the key alone, whichever process asks."""
+
+    def __len__(self) -> int:
+        """How many clips."""
+
+    def __getitem__(self, key: Key) -> Item:
+        """One of them. Raises DataError where the run has to stop."""
 
 
 class Loader:
@@ -29,7 +41,7 @@ class Loader:
 
     def __init__(
         self,
-        dataset: ClipDataset,
+        dataset: Clips,
         sampler: EpochSampler,
         num_workers: int = 0,
         pad_to: int | None = None,
@@ -104,7 +116,7 @@ class _Plan:
 class _Guarded(Dataset["Item | DataError"]):
     """Hands an error on as a value: torch would wrap the worker's traceback around its one line."""
 
-    def __init__(self, dataset: ClipDataset) -> None:
+    def __init__(self, dataset: Clips) -> None:
         self._dataset = dataset
 
     def __getitem__(self, key: Key) -> Item | DataError:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import torch
 
+from zoo.data.item import Key
 from zoo.draws import clip_keys, combine, stable_id
 
 _ORDER = stable_id("order")
@@ -40,10 +41,10 @@ class EpochSampler:
             return indices
         return torch.argsort(clip_keys(combine(self.seed, _ORDER), epoch, indices))
 
-    def batches(self, epoch: int, start_batch: int = 0) -> Iterator[list[tuple[int, int]]]:
+    def batches(self, epoch: int, start_batch: int = 0) -> Iterator[list[Key]]:
         """The epoch from its batch `start_batch` on: exactly the tail of the whole epoch."""
         assert 0 <= start_batch <= self.num_batches(), (start_batch, self.num_batches())
         order = self.order(epoch)
         for batch in range(start_batch, self.num_batches()):
             chosen = order[batch * self.batch_size : (batch + 1) * self.batch_size]
-            yield [(epoch, index) for index in chosen.tolist()]
+            yield [Key(epoch, index) for index in chosen.tolist()]

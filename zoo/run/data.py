@@ -8,11 +8,13 @@ import torch
 
 from zoo.audio.front_end import FrontEnd
 from zoo.data.batch import InputMaker
-from zoo.data.dataset import ClipDataset
+from zoo.data.evaluation_set import EvaluationSet
 from zoo.data.labels import LabelTable, build_label_table
 from zoo.data.loader import Loader
 from zoo.data.manifest import Manifest, read_manifests
+from zoo.data.reader import ClipReader
 from zoo.data.sampler import EpochSampler
+from zoo.data.training_set import TrainingSet
 from zoo.errors import DataError, RecipeError
 from zoo.models.cost import build_on_meta
 from zoo.models.registry import ModelConfig
@@ -120,16 +122,11 @@ def make_loader(
     config = found.model_config
     num_samples = front_end.num_samples(config.n_frames)
     model: Any = build_on_meta(config, pretraining=recipe.objective.kind == "masked-patch")
-    dataset = ClipDataset(
-        clips,
-        found.labels,
-        sample_rate=front_end.sample_rate,
-        num_samples=num_samples,
-        min_samples=front_end.num_samples(model.min_frames),
-        crop=recipe.data.crop if training else "start",
-        seed=recipe.seed,
-        training=training,
-    )
+    min_samples = front_end.num_samples(model.min_frames)
+    reader = ClipReader(clips, found.labels, front_end.sample_rate, min_samples)
+    dataset: TrainingSet | EvaluationSet = EvaluationSet(reader, num_samples)
+    if training:
+        dataset = TrainingSet(reader, num_samples, recipe.data.crop, recipe.seed)
     batch_size = recipe.train.batch_size if training else recipe.evaluate.batch_size
     return Loader(
         dataset,

@@ -10,12 +10,15 @@ import soundfile
 import torch
 
 from zoo.audio.decode import Decoded
-from zoo.data import dataset as dataset_module
+from zoo.data import reader as reader_module
 from zoo.data.clip import Clip
-from zoo.data.dataset import ClipDataset, Collate, Item
+from zoo.data.evaluation_set import EvaluationSet
+from zoo.data.item import Collate, Item, Key
 from zoo.data.labels import LabelTable
 from zoo.data.manifest import Manifest
 from zoo.data.packed import PackedTexts
+from zoo.data.reader import ClipReader
+from zoo.data.training_set import TrainingSet
 from zoo.errors import DataError
 
 RATE = 16_000
@@ -38,12 +41,17 @@ def clips(folder: Path, *lengths: int) -> Manifest:
     )
 
 
-def make(manifest: Manifest, num_samples: int | None = 1000, **choices: Any) -> ClipDataset:
-    return ClipDataset(manifest, choices.pop("labels", None), RATE, num_samples, **choices)
+def read(manifest: Manifest, labels: LabelTable | None = None, min_samples: int = 1) -> ClipReader:
+    return ClipReader(manifest, labels, RATE, min_samples)
+
+
+def make(manifest: Manifest, num_samples: int | None = 1000, **choices: Any) -> TrainingSet:
+    reader = read(manifest, choices.pop("labels", None), choices.pop("min_samples", 1))
+    return TrainingSet(reader, num_samples, **choices)
 
 
 def test_a_whole_clip(tmp_path: Path) -> None:
-    item = make(clips(tmp_path, 700), num_samples=None)[0, 0]
+    item = make(clips(tmp_path, 700), num_samples=None)[Key(0, 0)]
     assert positions(item) == list(range(700))
     assert (item.num_samples, item.name, item.target, item.bad) == (700, "clip 0", None, ())
 
@@ -53,19 +61,19 @@ def test_a_long_clip_is_cropped_at_random(tmp_path: Path) -> None:
     data = make(clips(tmp_path, 1003), min_samples=10)
     offsets = []
     for epoch in range(200):
-        found = positions(data[epoch, 0])
+        found = positions(data[Key(epoch, 0)])
         assert found == list(range(found[0], found[0] + 1000))
-        assert positions(data[epoch, 0]) == found
+        assert positions(data[Key(epoch, 0)]) == found
         offsets.append(found[0])
     counts = np.bincount(offsets, minlength=4)
     assert counts.shape == (4,)
     assert counts.min() > 30
-    assert [positions(make(clips(tmp_path, 1003), seed=1)[epoch, 0])[0] for epoch in range(200)] != offsets
+    assert [positions(make(clips(tmp_path, 1003), seed=1)[Key(epoch, 0)])[0] for epoch in range(200)] != offsets
 
 
 def test_a_crop_from_the_start(tmp_path: Path) -> None:
     data = make(clips(tmp_path, 5000), crop="start")
-    assert positions(data[0, 0]) == positions(data[3, 0]) == list(range(1000))
+    assert positions(data[Key(0, 0)]) == positions(data[Key(3, 0)]) == list(range(1000))
 
 
 @pytest.mark.parametrize("crop", ["random", "start"])
@@ -79,11 +87,11 @@ def test_only_the_crop_is_read(tmp_path: Path, crop: Any, monkeypatch: pytest.Mo
         asked.append(stop - start)
         return real(path, rate, start, stop)
 
-    real = dataset_module.decode
-    monkeypatch.setattr(dataset_module, "decode", decode)
+    real = reader_module.decode
+    monkeypatch.setattr(reader_module, "decode", decode)
     data = make(clips(tmp_path, 100_000), crop=crop)
     for epoch in range(5):
-        data[epoch, 0]
+        data[Key(epoch, 0)]
     assert asked == pytest.approx([1000 / RATE] * 5)
 
 
@@ -93,13 +101,13 @@ def test_crops_stay_within_the_cut(tmp_path: Path) -> None:
     data = make(Manifest(tuple(Clip(path, str(cut), start=cut[0], stop=cut[1]) for cut in cuts), "s"))
     for index, (start, stop) in enumerate(cuts):
         low, high = round((start or 0) * RATE), min(20_000, round((stop or 99) * RATE))
-        found = [positions(data[epoch, index]) for epoch in range(30)]
+        found = [positions(data[Key(epoch, index)]) for epoch in range(30)]
         assert min(map(min, found)) >= low
         assert max(map(max, found)) < high
         assert all(len(one) == min(1000, high - low) for one in found)
         assert len({one[0] for one in found}) > 20 or high - low <= 1000
     starts = make(Manifest(data_clips(path, cuts), "s"), crop="start")
-    assert [positions(starts[0, i])[0] for i in range(5)] == [4000, 4000, 0, 4000, 16_000]
+    assert [positions(starts[Key(0, i)])[0] for i in range(5)] == [4000, 4000, 0, 4000, 16_000]
 
 
 def data_clips(path: Path, cuts: tuple[tuple[float | None, float | None], ...]) -> tuple[Clip, ...]:
@@ -111,10 +119,10 @@ def test_crops_of_another_rate(tmp_path: Path) -> None:
     wave = np.random.default_rng(0).standard_normal(44_100).astype(np.float32) * 0.1
     soundfile.write(tmp_path / "a.wav", wave, 44_100, subtype="FLOAT")
     manifest = Manifest((Clip(tmp_path / "a.wav", "a"),), "s")
-    whole = make(manifest, num_samples=None)[0, 0].waveform
+    whole = make(manifest, num_samples=None)[Key(0, 0)].waveform
     assert whole is not None
     for epoch in range(5):
-        crop = make(manifest)[epoch, 0].waveform
+        crop = make(manifest)[Key(epoch, 0)].waveform
         assert crop is not None
         assert crop.shape == (1000,)
         distances = (whole.unfold(0, 1000, 1) - crop).abs().amax(1)
@@ -122,10 +130,10 @@ def test_crops_of_another_rate(tmp_path: Path) -> None:
 
 
 def test_short_clips_are_padded_to_the_smallest_input(tmp_path: Path) -> None:
-    item = make(clips(tmp_path, 3), min_samples=10)[0, 0]
+    item = make(clips(tmp_path, 3), min_samples=10)[Key(0, 0)]
     assert positions(item) == [0, 1, 2, 0, 0, 0, 0, 0, 0, 0]
     assert item.num_samples == 10
-    one = make(clips(tmp_path, 1), num_samples=None, min_samples=400)[0, 0]
+    one = make(clips(tmp_path, 1), num_samples=None, min_samples=400)[Key(0, 0)]
     assert one.num_samples == 400
     assert [bad.used for bad in one.bad] == [True]
     assert "one sample" in one.bad[0].reason
@@ -134,7 +142,7 @@ def test_short_clips_are_padded_to_the_smallest_input(tmp_path: Path) -> None:
 def test_targets(tmp_path: Path) -> None:
     manifest = Manifest(tuple(Clip(ramp(tmp_path / "a.wav", 9), name, (name,)) for name in "bab"), "s")
     data = make(manifest, labels=LabelTable.from_manifest(manifest, "single-label"))
-    assert [data[0, i].target.tolist() for i in range(3)] == [[0, 1], [1, 0], [0, 1]]  # type: ignore[union-attr]
+    assert [data[Key(0, i)].target.tolist() for i in range(3)] == [[0, 1], [1, 0], [0, 1]]  # type: ignore[union-attr]
     with pytest.raises(DataError, match="label 'b'"):
         make(manifest, labels=LabelTable(("a", "c"), "single-label"))
 
@@ -150,7 +158,7 @@ def test_an_unusable_clip_is_replaced_in_training(tmp_path: Path) -> None:
     data = make(manifest)
     chosen = []
     for epoch in range(40):
-        item = data[epoch, 8]
+        item = data[Key(epoch, 8)]
         assert item.waveform is not None
         assert item.name.startswith("clip ")
         assert item.bad[0].name == "missing.wav"
@@ -158,17 +166,27 @@ def test_an_unusable_clip_is_replaced_in_training(tmp_path: Path) -> None:
         assert not item.bad[0].used
         assert {bad.name for bad in item.bad} <= {"missing.wav", "zero.wav"}
         # The replacement is the clip that it always is in this epoch, crop and all.
-        again = make(manifest)[epoch, 8]
+        again = make(manifest)[Key(epoch, 8)]
         assert (again.name, again.id, again.bad) == (item.name, item.id, item.bad)
         index = int(item.name.split()[1])
-        assert positions(item) == positions(data[epoch, index])
+        assert positions(item) == positions(data[Key(epoch, index)])
         chosen.append(index)
     assert set(chosen) == set(range(8))
 
 
+def test_a_clip_drawn_twice_in_an_epoch_looks_different(tmp_path: Path) -> None:
+    """Sampling with replacement: the second time is another draw, and the same one wherever it is made."""
+    data = make(clips(tmp_path, 50_000))
+    keys = [Key(epoch, 0, repeat) for epoch in range(5) for repeat in range(4)]
+    firsts = [positions(data[key])[0] for key in keys]
+    assert len(set(firsts)) == len(keys)
+    assert len({data[key].id for key in keys}) == 4
+    assert [positions(make(clips(tmp_path, 50_000))[key])[0] for key in keys] == firsts
+
+
 def test_an_unusable_clip_is_left_out_in_evaluation(tmp_path: Path) -> None:
     manifest = Manifest(broken(tmp_path, "missing.wav"), "s")
-    item = make(manifest, training=False)[0, 0]
+    item = EvaluationSet(read(manifest), 1000)[Key(0, 0)]
     assert item.waveform is None
     assert item.bad[0].reason == "missing"
     assert item.bad[0].path == str(tmp_path / "missing.wav")
@@ -177,20 +195,20 @@ def test_an_unusable_clip_is_left_out_in_evaluation(tmp_path: Path) -> None:
 def test_when_everything_is_unusable(tmp_path: Path) -> None:
     data = make(Manifest(broken(tmp_path, "a.wav", "b.wav"), "the set"))
     with pytest.raises(DataError, match=r"^the set: 20 clips drawn in a row cannot be used \(.*a\.wav: missing"):
-        data[0, 0]
+        data[Key(0, 0)]
 
 
 def test_a_bad_file_is_opened_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     manifest = Manifest(clips(tmp_path, 5).clips + broken(tmp_path, "missing.wav"), "s")
     data = make(manifest)
-    first = [data[epoch, 1].bad for epoch in range(5)]
+    first = [data[Key(epoch, 1)].bad for epoch in range(5)]
     opened: list[Path] = []
     for name in ("decode", "duration"):
-        real = getattr(dataset_module, name)
+        real = getattr(reader_module, name)
         monkeypatch.setattr(
-            dataset_module, name, lambda path, *rest, real=real: (opened.append(path), real(path, *rest))[1]
+            reader_module, name, lambda path, *rest, real=real: (opened.append(path), real(path, *rest))[1]
         )
-    assert [data[epoch, 1].bad for epoch in range(5)] == first
+    assert [data[Key(epoch, 1)].bad for epoch in range(5)] == first
     assert not [path for path in opened if path.name == "missing.wav"]
 
 
@@ -200,12 +218,12 @@ def test_a_crop_that_failed_does_not_change_other_crops(tmp_path: Path) -> None:
     wave[2000:2010] = np.nan
     wave[:5] = np.nan
     soundfile.write(tmp_path / "nan.wav", wave, RATE, subtype="FLOAT")
-    manifest = Manifest((Clip(tmp_path / "nan.wav", "nan"),), "s")
-    seen = make(manifest, training=False)
-    usable = [seen[epoch, 0].waveform is not None for epoch in range(60)]
+    manifest = Manifest((Clip(tmp_path / "nan.wav", "nan"), *clips(tmp_path, 50).clips), "s")
+    seen = make(manifest)
+    usable = [not seen[Key(epoch, 0)].bad for epoch in range(60)]
     assert 10 < sum(usable) < 55
-    assert [seen[epoch, 0].waveform is not None for epoch in range(60)] == usable
-    assert [make(manifest, training=False)[epoch, 0].waveform is not None for epoch in range(60)] == usable
+    assert [not seen[Key(epoch, 0)].bad for epoch in range(60)] == usable
+    assert [not make(manifest)[Key(epoch, 0)].bad for epoch in range(60)] == usable
 
 
 def test_a_file_that_is_cut_short_is_used(tmp_path: Path) -> None:
@@ -213,16 +231,16 @@ def test_a_file_that_is_cut_short_is_used(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "whole.flac", noise, RATE)
     whole = (tmp_path / "whole.flac").read_bytes()
     (tmp_path / "cut.flac").write_bytes(whole[: len(whole) // 4])
-    data = make(Manifest((Clip(tmp_path / "cut.flac", "cut"),), "s"), training=False)
+    data = make(Manifest((Clip(tmp_path / "cut.flac", "cut"),), "s"))
     for epoch in range(20):
-        item = data[epoch, 0]
+        item = data[Key(epoch, 0)]
         assert item.waveform is not None
         assert item.waveform.abs().max() > 0
 
 
 def test_odd_clips_are_used_and_reported(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "a.wav", np.zeros((800, 4), dtype=np.float32), 12_345)
-    item = make(Manifest((Clip(tmp_path / "a.wav", "a"),), "s"))[0, 0]
+    item = make(Manifest((Clip(tmp_path / "a.wav", "a"),), "s"))[Key(0, 0)]
     (bad,) = item.bad
     assert (bad.name, bad.path, bad.used) == ("a", str(tmp_path / "a.wav"), True)
     for reason in ("odd rate 12345 Hz", "4 channels", "silent"):
@@ -232,7 +250,7 @@ def test_odd_clips_are_used_and_reported(tmp_path: Path) -> None:
 def test_it_travels_to_a_worker(tmp_path: Path) -> None:
     data = make(clips(tmp_path, 1200, 30))
     copy = pickle.loads(pickle.dumps(data))
-    for key in ((0, 0), (5, 0), (0, 1)):
+    for key in (Key(0, 0), Key(5, 0), Key(0, 1)):
         assert torch.equal(copy[key].waveform, data[key].waveform)
 
 
