@@ -33,6 +33,7 @@ _SILENT = 2.0**-16
 _FULL_SCALE = 2.0
 _MAX_PEAK = 1e15  # its power spectrum still fits float32
 _MP3_RESERVOIR = 20 * 1152
+_LONG_NAME = 200  # bytes; most file systems end at 255
 _CUT_OGG = "Last page lacks an end-of-stream bit"
 _WAV_SIZE = re.compile(r"^\s*data\s*: (\d+) \(should be (\d+)\)", re.MULTILINE)
 
@@ -85,7 +86,7 @@ def decode(path: str | Path, sample_rate: int, start: float | None = None, stop:
         mono, failed = _read_mono(file, begin, end)
         low, high = _check_range(path, mono, failed)
         is_cut = failed or mono.size < end - begin < _UNKNOWN_LENGTH
-        oddities = _oddities(file, mono.size, low, high, is_cut)
+        oddities = _oddities(file, mono.size, low, high, is_cut) + _odd_name(path)
     waveform = resample(torch.from_numpy(mono), rate, sample_rate)
     if first or last is not None:  # what the resampler saw on either side goes
         offset = first - begin * sample_rate // rate
@@ -223,6 +224,23 @@ def _oddities(file: soundfile.SoundFile, size: int, low: float, high: float, is_
         "beyond full scale": max(-low, high) > _FULL_SCALE,
     }
     return tuple(text for text, applies in checks.items() if applies)
+
+
+def _odd_name(path: str | Path) -> tuple[str, ...]:
+    """Names that other programs stumble over."""
+    name = os.path.basename(path)
+    checks = {"name that is no UTF-8": not _is_utf8(name), "very long name": len(os.fsencode(name)) > _LONG_NAME}
+    return tuple(text for text, applies in checks.items() if applies)
+
+
+def _is_utf8(name: str) -> bool:
+    if name.isascii():
+        return True
+    try:
+        name.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _header_promises_more(info: str) -> bool:

@@ -1,14 +1,17 @@
 """The record of audio that could not be used or is odd: `bad_audio.jsonl` in the run folder."""
 
 import json
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from zoo.data.batch import BadAudio
 from zoo.data.problems import SHOWN, printable
 from zoo.errors import DataError
 
 _MIN_TRIED = 20
+_REPORTED = 100  # lines in a summary; bad_audio.jsonl has them all
 
 
 class BadAudioLog:
@@ -41,6 +44,15 @@ class BadAudioLog:
     def num_odd(self) -> int:
         """Files that are odd, and used."""
         return len(self._odd)
+
+    def report(self) -> dict[str, Any]:
+        """What a summary says: how many clips are unusable and how many files odd, by reason, and the first of each."""
+        return {
+            "unusable": dict(Counter(bad.reason for bad in self._unusable.values())),
+            "odd": dict(Counter(reason for bad in self._odd.values() for reason in bad.reason.split("; "))),
+            "unusable_clips": [f"{printable(bad.path)}: {bad.reason}" for bad in self._unusable.values()][:_REPORTED],
+            "odd_files": [f"{printable(bad.path)}: {bad.reason}" for bad in self._odd.values()][:_REPORTED],
+        }
 
     def add(self, bads: Iterable[BadAudio]) -> tuple[BadAudio, ...]:
         """Record what is new, and return it."""

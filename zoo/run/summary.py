@@ -54,6 +54,7 @@ def describe_run(
         "bad_clips": bad_audio[0].num_unusable,
         "odd_clips": bad_audio[0].num_odd,
         "bad_eval_clips": bad_audio[1].num_unusable,
+        "bad_audio": {"train": bad_audio[0].report(), "eval": bad_audio[1].report()},
         "device": provenance.device_name(device),
         "versions": provenance.versions(),
         "code": provenance.git_state(),

@@ -218,6 +218,10 @@ class Console:
             f"{summary['clips']:,} clips in {summary['seconds']:.0f} s ({summary['clips_per_second']:.1f} clips/s), "
             f"{summary['parameters']:,} parameters, {summary['bad_clips']} unusable, {summary['odd_clips']} odd files"
         )
+        for name, bad in summary["bad_audio"].items():
+            counted = [f"{reason} ({count:,})" for kind in ("unusable", "odd") for reason, count in bad[kind].items()]
+            if counted:
+                self.say(f"bad audio, {name}: {', '.join(counted)}; every file in {folder / 'bad_audio.jsonl'}")
         self.say(f"run folder: {folder}    look: tensorboard --logdir {folder}")
 
     def metrics(self, result: dict[str, Any]) -> None:
