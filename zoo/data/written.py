@@ -28,7 +28,7 @@ def write_manifest(path: Path, clips: Sequence[Clip]) -> None:
     folder = os.path.join(os.path.abspath(path.parent), "")
     columns = [name for name in _OPTIONAL if any(getattr(clip, name) not in (None, ()) for clip in clips)]
     with written_whole(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
+        writer = csv.writer(file)
         writer.writerow(["path", *columns, "id"])
         for clip in clips:
             audio = os.path.abspath(clip.path)
@@ -43,7 +43,7 @@ def write_label_table(path: Path, labels: LabelTable) -> None:
     """
     mids = {name: alias for alias, name in labels.aliases.items()}
     with written_whole(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
+        writer = csv.writer(file)
         writer.writerow(["index", *(["mid"] if mids else []), "display_name"])
         for index, name in enumerate(labels.names):
             writer.writerow([index, *([mids.get(name, "")] if mids else []), name])

@@ -23,6 +23,7 @@ def count_all(found: Found, manifest: Manifest, seconds: Mapping[str, float], qu
     `manifest` is what was read back, `seconds` the length of each clip by id; with `quick` no length is known.
     """
     labels = found.labels
+    listed = (*manifest.clips, *found.missing)
     groups = {clip.group for clip in manifest.clips if clip.group is not None}
     bare = Manifest(tuple(replace(clip, labels=()) for clip in manifest.clips), manifest.source)
 
@@ -38,7 +39,7 @@ def count_all(found: Found, manifest: Manifest, seconds: Mapping[str, float], qu
                 "clips": len(clips),
                 "missing": missing[name],
                 "hours": None if quick else _hours(clips, seconds),
-                "hash": Manifest(tuple(clips), manifest.source).hash if is_hashed else None,
+                "hash": Manifest(tuple(clips), manifest.source).hash if is_hashed and clips else None,
             }
             for name, clips in chosen.items()
         }
@@ -46,8 +47,8 @@ def count_all(found: Found, manifest: Manifest, seconds: Mapping[str, float], qu
     return {
         "clips": len(manifest),
         "hours": None if quick else _hours(manifest.clips, seconds),
-        "splits": parts("split", split_names(manifest)),
-        "folds": parts("fold", fold_names(manifest)),
+        "splits": parts("split", split_names(listed)),
+        "folds": parts("fold", fold_names(listed)),
         "without_split": _without(manifest, "split"),
         "without_fold": _without(manifest, "fold"),
         "classes": len(labels) if labels is not None else 0,
@@ -61,16 +62,16 @@ def count_all(found: Found, manifest: Manifest, seconds: Mapping[str, float], qu
     }
 
 
-def split_names(manifest: Manifest) -> list[str]:
+def split_names(clips: Iterable[Clip]) -> list[str]:
     """train, valid and test first, then the others in the order in which they come."""
-    names = list(dict.fromkeys(clip.split for clip in manifest.clips if clip.split is not None))
+    names = list(dict.fromkeys(clip.split for clip in clips if clip.split is not None))
     order = {name: place for place, name in enumerate(("train", "valid", "test"))}
     return sorted(names, key=lambda name: order.get(name, len(order)))
 
 
-def fold_names(manifest: Manifest) -> list[str]:
+def fold_names(clips: Iterable[Clip]) -> list[str]:
     """1, 2, …, 10, then names that are no numbers."""
-    names = {clip.fold for clip in manifest.clips if clip.fold is not None}
+    names = {clip.fold for clip in clips if clip.fold is not None}
     return sorted(names, key=lambda name: (not name.isdecimal(), int(name) if name.isdecimal() else 0, name))
 
 
@@ -99,7 +100,7 @@ def _clips_of_class(manifest: Manifest, labels: LabelTable | None) -> dict[str, 
 
 
 def _hours(clips: Iterable[Clip], seconds: Mapping[str, float]) -> float:
-    return round(sum(seconds.get(clip.id, 0.0) for clip in clips) / 3600, 4)
+    return round(sum(seconds.get(clip.id, 0.0) for clip in clips) / 3600, 5)
 
 
 def some(names: Sequence[str], known: bool = True) -> dict[str, Any] | None:
@@ -112,7 +113,7 @@ def next_command(manifest: Manifest, path: str, labels: str | None, task: Task |
     if labels is None:
         return f"zoo pretrain recipes/pretrain/ssast-patch-base.yaml {shlex.quote(f'data.train={path}')}"
     words = ["zoo", "finetune", "recipes/finetune/folder/ast-base.yaml"]
-    splits, folds = split_names(manifest), fold_names(manifest)
+    splits, folds = split_names(manifest.clips), fold_names(manifest.clips)
     train = next((name for name in _TRAIN if name in splits), None)
     held_out = next((name for name in _HELD_OUT if name in splits), None)
     if train is not None:

@@ -57,11 +57,12 @@ def _parts(report: dict[str, Any]) -> Table:
 
 
 def _classes(counts: dict[str, int]) -> str:
-    fewest, most = min(counts, key=lambda name: counts[name]), max(counts, key=lambda name: counts[name])
+    empty = [name for name, count in counts.items() if not count]
+    fewest = min((name for name in counts if counts[name]), key=lambda name: counts[name])
+    most = max(counts, key=lambda name: counts[name])
     text = f"clips a class: {counts[fewest]:,} ({fewest}) to {counts[most]:,} ({most})"
     if counts[fewest] == counts[most]:
         text = f"clips a class: {counts[most]:,} each"
-    empty = [name for name, count in counts.items() if not count]
     if not empty:
         return text
     return f"{text}; {len(empty):,} without any: {', '.join(empty[:5])}{', …' if len(empty) > 5 else ''}"
@@ -77,7 +78,9 @@ def _some(console: Console, what: str, found: dict[str, Any] | None, where: str)
 
 
 def _time(hours: float) -> str:
-    return f"{hours:,.2f} h" if hours >= 1 else f"{60 * hours:.1f} min"
+    if hours >= 1:
+        return f"{hours:,.2f} h"
+    return f"{60 * hours:.1f} min" if hours >= 1 / 60 else f"{3600 * hours:.0f} s"
 
 
 def show_preparers(console: Console, rows: list[dict[str, Any]]) -> None:
