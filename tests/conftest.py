@@ -1,6 +1,6 @@
 """What every test shares: the same random numbers each time, one thread, and small folders of sound."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -38,5 +38,26 @@ def tone_folder(tmp_path: Path) -> Callable[..., Path]:
                 wave = 0.3 * np.sin(2 * np.pi * 300 * (i + 1) * time + clip) + 0.01 * rng.standard_normal(time.size)
                 soundfile.write(folder / f"{label}_{clip}.wav", wave.astype(np.float32), sample_rate)
         return tmp_path / name
+
+    return make
+
+
+@pytest.fixture
+def file_tree() -> Callable[..., Path]:
+    """Makes the files of a data set: a number is so many seconds of noise, bytes and texts are written as they are."""
+
+    def make(root: Path, files: Mapping[str, float | str | bytes], sample_rate: int = 8_000) -> Path:
+        rng = np.random.default_rng(0)
+        for name, content in files.items():
+            path = root / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if isinstance(content, bytes):
+                path.write_bytes(content)
+            elif isinstance(content, str):
+                path.write_text(content, encoding="utf-8")
+            else:
+                wave = 0.1 * rng.standard_normal(round(content * sample_rate))
+                soundfile.write(path, wave.astype(np.float32), sample_rate)
+        return root
 
     return make

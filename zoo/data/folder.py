@@ -23,7 +23,7 @@ def read_folder(folder: Path, shown: str, labelled: bool) -> list[Clip]:
     With `labelled`, the class is the name of the first folder below `folder`. Raises `DataError` for a folder without
     audio, one that cannot be listed, and audio that lies beside the class folders.
     """
-    files = _audio_below(folder, shown)
+    files = audio_below(folder, shown)
     if not files:
         raise DataError(
             f"{shown}: no audio file below this folder - expected files like *.wav, *.flac, *.ogg, *.mp3 - "
@@ -51,8 +51,12 @@ def read_folder(folder: Path, shown: str, labelled: bool) -> list[Clip]:
     return [Clip(path=folder / name, id=name, labels=(clean_label(name.split("/", 1)[0]),)) for name in files]
 
 
-def _audio_below(folder: Path, shown: str) -> list[str]:
-    """Relative paths with `/`, sorted. Links to folders are followed, each folder once."""
+def audio_below(folder: Path, shown: str) -> list[str]:
+    """Relative paths with `/` of all audio below a folder, sorted; hidden files are left out.
+
+    Links to folders are followed, each folder once. Raises `DataError` for a folder that cannot be listed, which
+    includes one that is not there; `shown` is what the message calls it.
+    """
     errors: list[OSError] = []
     visited: set[tuple[int, int]] = set()
     root = str(folder)

@@ -1,6 +1,7 @@
 """Label names and their places in a target."""
 
 import csv
+import io
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -61,7 +62,7 @@ class LabelTable:
         """
         file = Path(path).expanduser()
         try:
-            text = file.read_text(encoding="utf-8-sig")
+            text = file.read_bytes().decode("utf-8-sig")
         except OSError as error:
             raise DataError(f"{path}: {error.strerror} - expected a label table - check data.labels") from None
         except UnicodeDecodeError:
@@ -72,7 +73,7 @@ class LabelTable:
 
     @classmethod
     def _from_csv(cls, text: str, path: str, task: Task) -> "LabelTable":
-        reader = csv.DictReader(text.splitlines(), skipinitialspace=True)
+        reader = csv.DictReader(io.StringIO(text, newline=""), skipinitialspace=True)
         header = [name.strip() for name in reader.fieldnames or ()]
         reader.fieldnames = header
         column = next((name for name in _NAME_COLUMNS if name in header), None)
