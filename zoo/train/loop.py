@@ -108,13 +108,14 @@ def fit(
             progress = replace(
                 progress, step=progress.step + 1, epoch=epoch, batch=number + 1, clips=clips, seconds=pace.seconds()
             )
-            progress = replace(progress, training_seconds=pace.training_seconds())
+            clips_read = progress.clips_read + batch.num_read
+            progress = replace(progress, training_seconds=pace.training_seconds(), clips_read=clips_read)
             scalars = {"loss/total": loss, **scalars, "optim/grad_norm": grad_norm}
             window.add(progress.step, batch.names, loss + grad_norm, scalars)
             unusable.update(bad.name for bad in batch.bad if not bad.used)
             if bad_audio is not None:
                 bad_audio.add(batch.bad)
-                bad_audio.check(clips)
+                bad_audio.check(progress.clips_read)
 
             # --- what is due: logs before the checkpoint, so that a resume finds just the lines before it -----------
             done = clips >= plan.total_clips
