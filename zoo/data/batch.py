@@ -114,7 +114,8 @@ class InputMaker(nn.Module):
         self.n_frames = n_frames
         silence = torch.zeros(front_end.n_mels, 1)
         if augment is not None and augment.config.log_mel_mixup is not None:
-            silence = front_end(torch.zeros(1, front_end.num_samples(1)))[0].as_subclass(Tensor)
+            device = next(front_end.buffers(), silence).device
+            silence = front_end(torch.zeros(1, front_end.num_samples(1), device=device))[0].as_subclass(Tensor)
         self.register_buffer("silence", silence, persistent=False)
 
     @torch.no_grad()

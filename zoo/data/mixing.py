@@ -7,7 +7,7 @@ from scipy.special import betaincinv
 
 from zoo.audio.augment import MixupConfig
 from zoo.data.item import Item, Key, Partner
-from zoo.data.training_set import TrainingSet
+from zoo.data.loader import Clips
 from zoo.draws import clip_keys, combine, stable_id, uniform
 
 _LAST_BIT = 2.0**-25  # half a step of a drawn number: moves it from [0, 1) to the middle of its step, off the ends
@@ -20,9 +20,7 @@ class MixedSet(torch.utils.data.Dataset[Item]):
     and told like any. Partners are drawn uniformly, in every epoch anew, and may be the clip itself (in another crop).
     """
 
-    def __init__(
-        self, clips: TrainingSet, waveform: MixupConfig | None, log_mel: MixupConfig | None, seed: int = 0
-    ) -> None:
+    def __init__(self, clips: Clips, waveform: MixupConfig | None, log_mel: MixupConfig | None, seed: int = 0) -> None:
         self.clips = clips
         self.waveform = waveform
         self.log_mel = log_mel

@@ -1,7 +1,7 @@
 """The clips that the clips of a batch are mixed with, on their way to the device."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float, Int
@@ -12,8 +12,8 @@ from torch import Tensor
 class Partners:
     """Further clips behind those of a batch, in this order: those mixed as log-mels, then those mixed as waveforms.
 
-    The rows are counted over the batch's own clips first. A log-mel partner is a row of its own until the end, so it can
-    have a waveform partner itself: up to four clips make one.
+    The rows are counted over the batch's own clips first. A log-mel partner is a row of its own until the end, so it
+    can have a waveform partner itself: up to four clips make one.
     """
 
     waveform: Float[Tensor, "partner sample"]
@@ -41,5 +41,5 @@ class Partners:
         return self._each(lambda tensor: tensor.pin_memory())
 
     def _each(self, change: Callable[[Tensor], Tensor]) -> "Partners":
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
-        return Partners(**{name: None if value is None else change(value) for name, value in values.items()})
+        tensors = {name: tensor for name, tensor in vars(self).items() if tensor is not None}
+        return replace(self, **{name: change(tensor) for name, tensor in tensors.items()})

@@ -82,7 +82,9 @@ def fit(
     if resume is not None:
         optimiser.load_state_dict(resume["optimiser"])
         window.load_state_dict(resume["window"])
-        progress, unusable = Progress(**resume["progress"]), set(resume["unusable"])
+        # A checkpoint from before partners were counted has read its clips alone.
+        progress = Progress(**{"clips_read": resume["progress"]["clips"], **resume["progress"]})
+        unusable = set(resume["unusable"])
     if progress.clips >= plan.total_clips:
         return progress
     pace, last_loss = Pace(progress.seconds, progress.training_seconds, progress.clips, loader.seconds_waiting), None
