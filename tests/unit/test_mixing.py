@@ -114,6 +114,10 @@ def test_both_levels_and_all_of_their_bad_audio() -> None:
     assert len(clips.asked) == 4
     assert {key.epoch for key in clips.asked} == {3}
     assert len({item.waveform_partner.share, item.log_mel_partner.share, theirs.share}) == 3
+    assert len({one.name for one in four}) > 2
+    items = [MixedSet(clips, ALWAYS, ALWAYS)[Key(0, index)] for index in range(40)]
+    pairs = [(one.waveform_partner, one.log_mel_partner) for one in items]
+    assert sum(bool(a and b and a.item.name == b.item.name) for a, b in pairs) < 8  # one in fifty by chance
 
 
 def test_nothing_is_read_for_clips_that_are_not_mixed() -> None:
@@ -311,6 +315,16 @@ def test_what_goes_on_has_as_many_rows_as_clips(manifest: Manifest) -> None:
         assert not inputs.log_mel.requires_grad
         with_both += int(((inputs.target > 0).sum(1) == 2).sum())
     assert 0 < with_both < 12
+
+
+@pytest.mark.parametrize("padding", ["masked", "as_source"])
+@pytest.mark.parametrize("front_end", [AstFrontEndConfig(n_mels=16), PasstFrontEndConfig(n_mels=16)])
+def test_nothing_waits_for_the_device(manifest: Manifest, front_end: Any, padding: Any) -> None:
+    """On the meta device there are no values to wait for: whatever reads one fails."""
+    batch = next(iter(_loader(manifest, 6).epoch(0)))
+    inputs = _all_on(front_end, padding).to("meta")(batch.to("meta"), 0, True)
+    assert inputs.log_mel.is_meta
+    assert inputs.log_mel.shape[0] == 6
 
 
 def test_partners_need_an_augmentation_that_mixes(manifest: Manifest) -> None:
