@@ -13,7 +13,9 @@ def roll(
     Only the first `length` places of a row move: what follows is padding, and stays.
     """
     place = torch.arange(signal.shape[-1], device=signal.device)[None, :]  # (1, N)
-    length, shift = length[:, None], shift[:, None]  # (B, 1)
-    source = torch.where(place < length, (place - shift) % length.clamp(min=1), place)  # (B, N)
+    length = length[:, None]  # (B, 1)
+    source = place - shift[:, None] % length.clamp(min=1)  # (B, N), down to -length; one remainder a row, not a place
+    source = torch.where(source < 0, source + length, source)
+    source = torch.where(place < length, source, place)
     bands = [1] * (signal.ndim - 2)
     return signal.gather(-1, source.view(source.shape[0], *bands, source.shape[1]).expand_as(signal))
