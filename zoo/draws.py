@@ -82,3 +82,8 @@ def uniform(keys: Int[Tensor, "batch"], purpose: str, count: int) -> Float[Tenso
     start = _mix(keys ^ _purpose_bits(purpose))
     bits = _mix(start[:, None] + counter * _GOLDEN)
     return _shift_right(bits, 40).to(torch.float32) * 2.0**-24
+
+
+def whole(number: Float[Tensor, "*shape"], low: Tensor | int, high: Tensor | int) -> Int[Tensor, "*shape"]:
+    """Whole numbers from `low` to `high`, both included and all alike, from numbers in [0, 1)."""
+    return (number * (high - low + 1)).long() + low

@@ -25,6 +25,9 @@ def _arguments(data: Path, out: Path) -> list[str]:
         "train.clips=240",
         "evaluate.every_clips=40",
         "log.checkpoint_minutes=1e-4",
+        "augment.gain_db=[-7, 6]",
+        "augment.waveform_mixup={probability: 0.5, alpha: 10}",
+        "augment.log_mel_mixup={probability: 0.5, alpha: 0.3}",
     ]
     command = [sys.executable, "-m", "zoo", "pretrain", "quickstart/pretrain"]
     return [*command, f"data.train={data}", f"data.eval={data}", *small, "--out", str(out)]

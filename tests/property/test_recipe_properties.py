@@ -76,11 +76,25 @@ def recipes(draw: st.DrawFn) -> dict[str, Any]:
         if pretraining
         else some(loss=st.sampled_from([None, "bce"]), label_smoothing=st.floats(0, 0.9))
     )
+    mixup = st.fixed_dictionaries(
+        {"probability": st.floats(0.001, 1), "alpha": st.floats(0.01, 1_000)},
+        optional={"keep_larger": st.booleans(), "length": st.sampled_from(["longer", "first"])},
+    )
     optional = some(
         seed=st.integers(0, 2**63 - 1),
         init=some(**{"from": st.none() | filled | tricky}),
         front_end=some(mean=number, std=st.floats(1e-3, 100), normalise=st.sampled_from(["dataset", "clip"])),
-        augment=some(time_roll=st.integers(0, 50), freq_mask=st.integers(0, 127), time_mask=st.integers(0, 1000)),
+        augment=some(
+            time_roll=st.integers(0, 50),
+            freq_mask=st.integers(0, 127),
+            time_mask=st.integers(0, 1000),
+            gain_db=st.none() | st.lists(st.integers(-100, 100), min_size=2, max_size=2).map(sorted),
+            noise_snr_db=st.none() | st.lists(st.floats(-100, 100), min_size=2, max_size=2).map(sorted),
+            waveform_roll=st.integers(0, 10**7),
+            waveform_mixup=st.none() | mixup,
+            log_mel_noise=st.floats(0, 100),
+            log_mel_mixup=st.none() | mixup,
+        ),
         optim=some(
             lr=st.floats(1e-12, 10),
             weight_decay=st.floats(0, 10),

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo.data.batch import BadAudio, Batch, Inputs
+from zoo.data.partners import Partners
 from zoo.draws import clip_keys, combine, uniform
 from zoo.errors import CheckpointError, DataError, RecipeError, ZooError
 from zoo.train import pace
@@ -58,6 +59,16 @@ class FakeLoader:
             bad.append(BadAudio("7", "audio/7.wav", "zero bytes", False))
         samples = torch.full((len(ids),), NUM_SAMPLES)
         return Batch(waveform, samples, waveform[:, :2], ids, tuple(f"{i}.wav" for i in ids.tolist()), tuple(bad))
+
+
+class PartnerLoader(FakeLoader):
+    """Every batch comes with two clips to mix into its own."""
+
+    def batch(self, epoch: int, ids: Tensor) -> Batch:
+        two, none = ids[:2], ids[:0]
+        waveform = torch.zeros(2, NUM_SAMPLES)
+        partners = Partners(waveform, two * 0 + 5, waveform[:, :2], two, two * 0, waveform[:, 0], none, waveform[:0, 0])
+        return replace(super().batch(epoch, ids), partners=partners)
 
 
 def make_inputs(batch: Batch, epoch: int, training: bool) -> Inputs:
@@ -517,6 +528,9 @@ def test_bad_clips_are_passed_on(tmp_path: Path) -> None:
     run.start()
     assert {bad.path for bad in run.sink.bads} == {"audio/3.wav", "audio/7.wav"}
     assert run.sink.seen == [4, 8, 10, 14, 18, 20, 24, 28, 30, 34]
+    run = Run(tmp_path / "partners", logged=False, loader=PartnerLoader())
+    assert run.start().clips_read == 34 + 10 * 2
+    assert run.sink.seen == [6, 12, 16, 22, 28, 32, 38, 44, 48, 54]
     run = Run(tmp_path / "strict", logged=False, sink=CountingSink(max_seen=9))
     with pytest.raises(DataError, match="too many"):
         run.start()

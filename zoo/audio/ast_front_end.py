@@ -67,6 +67,12 @@ class AstFrontEndConfig(MelConfig):
     def band_limits(self) -> tuple[float, float]:
         return self.f_min, self.sample_rate / 2 if self.f_max is None else self.f_max
 
+    @property
+    def zero_level(self) -> float | None:
+        if self.normalise == "clip":
+            return None
+        return 0.0 if self.normalise == "none" else super().zero_level
+
     def build(self) -> FrontEnd:
         return AstFrontEnd(self)
 

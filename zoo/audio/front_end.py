@@ -59,6 +59,14 @@ class MelConfig(Config):
     def band_limits(self) -> tuple[float, float]:
         """Lower edge of the lowest and upper edge of the highest band, Hz, as in evaluation."""
 
+    @property
+    def zero_level(self) -> float | None:
+        """What a log-mel of 0 becomes by normalising: what masks and padding of the released code hold.
+
+        None where every clip has its own.
+        """
+        return -self.mean / (2 * self.std)
+
     @abstractmethod
     def build(self) -> "FrontEnd":
         """The front end of these numbers."""

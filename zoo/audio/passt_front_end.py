@@ -100,7 +100,7 @@ class PasstFrontEnd(FrontEnd):
     samples, which the released code refuses, are filled with zeros up to that length first.
 
     Differs from the released code, by intent: the band edges are drawn for each clip, from its key, where one draw
-    there serves the batch; and SpecAugment is no part of the front end (zoo/audio/augment.py).
+    there serves the batch; and SpecAugment is no part of the front end (zoo/audio/augment/).
     """
 
     config: PasstFrontEndConfig

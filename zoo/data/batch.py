@@ -6,9 +6,12 @@ from typing import Literal
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from zoo.audio.augment import Augment
+from zoo.audio.augment.mixup import mix_log_mels, mix_targets, mix_waveforms
 from zoo.audio.front_end import FrontEnd
+from zoo.data.partners import Partners
 from zoo.draws import clip_keys
 
 _EVALUATION_EPOCH = -1
@@ -35,9 +38,16 @@ class Batch:
     ids: Int[Tensor, "batch"]
     names: tuple[str, ...]
     bad: tuple[BadAudio, ...] = ()
+    partners: Partners | None = None
+    """Clips to mix into these; None mixes nothing. They are no clips of the batch, and not named or counted in it."""
 
     def __len__(self) -> int:
         return self.waveform.shape[0]
+
+    @property
+    def num_read(self) -> int:
+        """Usable clips that were read for it: its own, and their partners."""
+        return len(self) + (0 if self.partners is None else len(self.partners))
 
     def to(self, device: torch.device | str) -> "Batch":
         """The same batch on a device; from pinned memory without waiting for the copy."""
@@ -47,6 +57,7 @@ class Batch:
             num_samples=self.num_samples.to(device, non_blocking=True),
             target=None if self.target is None else self.target.to(device, non_blocking=True),
             ids=self.ids.to(device, non_blocking=True),
+            partners=None if self.partners is None else self.partners.to(device),
         )
 
     def pin_memory(self) -> "Batch":
@@ -57,12 +68,13 @@ class Batch:
             num_samples=self.num_samples.pin_memory(),
             target=None if self.target is None else self.target.pin_memory(),
             ids=self.ids.pin_memory(),
+            partners=None if self.partners is None else self.partners.pin_memory(),
         )
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """Clips as normalised log-mels: what an objective gets."""
+    """Clips as normalised log-mels: what an objective gets. A mixed clip has its first clip's key and name."""
 
     log_mel: Float[Tensor, "batch mel frame"]
     num_frames: Int[Tensor, "batch"] | None
@@ -79,7 +91,12 @@ class InputMaker(nn.Module):
     In evaluation the keys are those of one fixed epoch, so that a masked-patch loss is measured on the same masks
     each time. With `padding="as_source"` the log-mel is padded or cut to `n_frames` and its padding is seen, as in
     the released code of AST and SSAST; with "masked" it is as wide as the batch and comes with `num_frames`.
+
+    In training: gain and roll of every waveform, mixing of waveforms, noise, log-mel, masks and what else there is for
+    log-mels, mixing of log-mels. Partners go the same way as the clips, under keys of their own, until they are mixed.
     """
+
+    silence: Tensor
 
     def __init__(
         self,
@@ -95,17 +112,60 @@ class InputMaker(nn.Module):
         self.seed = seed
         self.padding = padding
         self.n_frames = n_frames
+        silence = torch.zeros(front_end.n_mels, 1)
+        if augment is not None and augment.config.log_mel_mixup is not None:
+            device = next(front_end.buffers(), silence).device
+            silence = front_end(torch.zeros(1, front_end.num_samples(1), device=device))[0].as_subclass(Tensor)
+        self.register_buffer("silence", silence, persistent=False)
 
     @torch.no_grad()
     def forward(self, batch: Batch, epoch: int, training: bool) -> Inputs:
         keys = clip_keys(self.seed, epoch if training else _EVALUATION_EPOCH, batch.ids)
-        drawn = keys if training else None  # what a front end draws, it draws in training only
-        num_frames = None
-        if self.padding == "masked":
-            log_mel = self.front_end(batch.waveform, batch.num_samples, keys=drawn).as_subclass(Tensor)
-            num_frames = self.front_end.num_frames(batch.num_samples)
-        else:
-            log_mel = self.front_end(batch.waveform, batch.num_samples, self.n_frames, drawn).as_subclass(Tensor)
         if training and self.augment is not None:
-            log_mel = self.augment(log_mel, num_frames, keys)
+            return self._augmented(self.augment, batch, keys, epoch)
+        assert batch.partners is None, "partners without an augmentation that mixes"
+        drawn = keys if training else None  # what a front end draws, it draws in training only
+        log_mel, num_frames = self._log_mel(batch.waveform, batch.num_samples, drawn)
         return Inputs(log_mel, num_frames, batch.target, keys, batch.names)
+
+    def _log_mel(
+        self, waveform: Tensor, num_samples: Tensor, keys: Tensor | None
+    ) -> tuple[Float[Tensor, "batch mel frame"], Int[Tensor, "batch"] | None]:
+        if self.padding == "masked":
+            log_mel = self.front_end(waveform, num_samples, keys=keys).as_subclass(Tensor)
+            return log_mel, self.front_end.num_frames(num_samples)
+        return self.front_end(waveform, num_samples, self.n_frames, keys).as_subclass(Tensor), None
+
+    def _augmented(self, augment: Augment, batch: Batch, keys: Tensor, epoch: int) -> Inputs:
+        partners, config = batch.partners, augment.config
+        waveform, num_samples, target, row_keys = batch.waveform, batch.num_samples, batch.target, keys
+        if partners is not None:
+            waveform = torch.cat((waveform, partners.waveform))
+            num_samples = torch.cat((num_samples, partners.num_samples))
+            row_keys = torch.cat((keys, clip_keys(self.seed, epoch, partners.ids)))
+            if target is not None and partners.target is not None:
+                target = torch.cat((target, partners.target))
+        if config.waveform_roll and self.padding == "as_source":
+            waveform, num_samples = self._filled(waveform, num_samples)
+        waveform = augment.vary_waveforms(waveform, num_samples, row_keys)
+        if partners is not None and config.waveform_mixup is not None:
+            row, share = partners.waveform_row, partners.waveform_share
+            waveform, num_samples = mix_waveforms(waveform, num_samples, row, share, config.waveform_mixup.length)
+            target = mix_targets(target, row, share)
+            row_keys = row_keys[: waveform.shape[0]]
+        waveform = augment.add_noise(waveform, num_samples, row_keys)
+        log_mel, num_frames = self._log_mel(waveform, num_samples, row_keys)
+        log_mel = augment(log_mel, num_frames, row_keys)
+        if partners is not None and config.log_mel_mixup is not None:
+            row, share, length = partners.log_mel_row, partners.log_mel_share, config.log_mel_mixup.length
+            log_mel, num_frames = mix_log_mels(log_mel, num_frames, row, share, length, self.silence)
+            target = mix_targets(target, row, share)
+        assert log_mel.shape[0] == len(batch), "partners without an augmentation that mixes them"
+        return Inputs(log_mel, num_frames, target, keys, batch.names)
+
+    def _filled(self, waveform: Tensor, num_samples: Tensor) -> tuple[Tensor, Tensor]:
+        """All of the input's length real: PaSST's loader fills clips with zeros before it rolls and mixes them."""
+        assert self.n_frames is not None
+        width = self.front_end.num_samples(self.n_frames)
+        waveform = F.pad(waveform, (0, max(0, width - waveform.shape[1])))
+        return waveform, torch.full_like(num_samples, waveform.shape[1])

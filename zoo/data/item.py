@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from zoo.data.batch import BadAudio, Batch
+from zoo.data.partners import Partners
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +19,8 @@ class Key:
     index: int
     """Of the clip, or of the row of an evaluation."""
     repeat: int = 0
-    """How often the clip was asked for in this epoch already (sampling with replacement): each time looks different."""
+    """How often the clip was asked for in this epoch already (sampling with replacement), or a large number where it is
+    another clip's partner: each time looks different."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,18 @@ class Item:
     id: int
     name: str
     bad: tuple[BadAudio, ...] = ()
+    """Of the clip, of those that it replaces, and of its partners."""
+    waveform_partner: "Partner | None" = None
+    log_mel_partner: "Partner | None" = None
+
+
+@dataclass(frozen=True)
+class Partner:
+    """A usable clip that another one is mixed with."""
+
+    item: Item
+    share: float
+    """Of the other one; the partner has the rest."""
 
 
 class Collate:
@@ -41,22 +55,62 @@ class Collate:
 
     def __call__(self, items: Sequence[Item]) -> Batch:
         bad = tuple(one for item in items for one in item.bad)
-        used = [(item, item.waveform) for item in items if item.waveform is not None]
-        longest = max((item.num_samples for item, _ in used), default=0)
-        width = longest if self.pad_to is None else self.pad_to
-        assert longest <= width, (longest, width)
-        waveform = torch.zeros(len(used), width)
-        for row, (item, samples) in enumerate(used):
-            waveform[row, : item.num_samples] = samples
-        target = None
-        if items and (first := items[0].target) is not None:
-            rows = [item.target for item, _ in used if item.target is not None]
-            target = torch.stack(rows) if rows else first.new_zeros(0, first.shape[0])
+        used = [item for item in items if item.waveform is not None]
+        as_log_mel = [(row, item.log_mel_partner) for row, item in enumerate(used) if item.log_mel_partner]
+        carriers = [*used, *(partner.item for _, partner in as_log_mel)]
+        as_waveform = [(row, item.waveform_partner) for row, item in enumerate(carriers) if item.waveform_partner]
+        further = [partner.item for _, partner in (*as_log_mel, *as_waveform)]
+        width = self._width([*used, *further])
+        no_target = items[0].target if items else None
+        partners = None
+        if further:
+            waveform, num_samples = self._padded(further, width)
+            log_mel_row, log_mel_share = _rows(as_log_mel)
+            waveform_row, waveform_share = _rows(as_waveform)
+            partners = Partners(
+                waveform=waveform,
+                num_samples=num_samples,
+                target=_targets(further, no_target),
+                ids=torch.tensor([item.id for item in further], dtype=torch.int64),
+                log_mel_row=log_mel_row,
+                log_mel_share=log_mel_share,
+                waveform_row=waveform_row,
+                waveform_share=waveform_share,
+            )
+        waveform, num_samples = self._padded(used, width)
         return Batch(
             waveform=waveform,
-            num_samples=torch.tensor([item.num_samples for item, _ in used], dtype=torch.int64),
-            target=target,
-            ids=torch.tensor([item.id for item, _ in used], dtype=torch.int64),
-            names=tuple(item.name for item, _ in used),
+            num_samples=num_samples,
+            target=_targets(used, no_target),
+            ids=torch.tensor([item.id for item in used], dtype=torch.int64),
+            names=tuple(item.name for item in used),
             bad=bad,
+            partners=partners,
         )
+
+    def _width(self, used: Sequence[Item]) -> int:
+        longest = max((item.num_samples for item in used), default=0)
+        width = longest if self.pad_to is None else self.pad_to
+        assert longest <= width, (longest, width)
+        return width
+
+    def _padded(self, used: Sequence[Item], width: int) -> tuple[Tensor, Tensor]:
+        """(rows, width) and the real samples of each row."""
+        waveform = torch.zeros(len(used), width)
+        for row, item in enumerate(used):
+            assert item.waveform is not None
+            waveform[row, : item.num_samples] = item.waveform
+        return waveform, torch.tensor([item.num_samples for item in used], dtype=torch.int64)
+
+
+def _targets(used: Sequence[Item], like: Tensor | None) -> Tensor | None:
+    if like is None:
+        return None
+    rows = [item.target for item in used if item.target is not None]
+    return torch.stack(rows) if rows else like.new_zeros(0, like.shape[0])
+
+
+def _rows(partners: Sequence[tuple[int, Partner]]) -> tuple[Tensor, Tensor]:
+    """The row that each partner belongs to, and the share of that row."""
+    row = torch.tensor([row for row, _ in partners], dtype=torch.int64)
+    return row, torch.tensor([partner.share for _, partner in partners], dtype=torch.float32)

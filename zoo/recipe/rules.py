@@ -79,6 +79,13 @@ def _some_mel_band_stays(augment: AugmentConfig, front_end: MelConfig) -> Broken
         yield ("augment", "freq_mask"), text
 
 
+@_rule("augment", "front_end")
+def _masks_have_a_value(augment: AugmentConfig, front_end: MelConfig) -> Broken:
+    if augment.spec_augment == "as_source" and front_end.zero_level is None:
+        text = "found 'as_source' with front_end.normalise 'clip', under which a mask's value is another in every clip"
+        yield ("augment", "spec_augment"), f"{text} - expected 'mean' - change one of the two"
+
+
 @_rule("objective", "data", "model")
 def _output_for_every_label(objective: Objective, data: DataConfig, model: ModelConfig) -> Broken:
     if not isinstance(objective, ClassificationConfig) or not isinstance(data.labels, tuple):

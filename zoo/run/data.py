@@ -10,8 +10,9 @@ from zoo.audio.front_end import FrontEnd
 from zoo.data.batch import InputMaker
 from zoo.data.evaluation_set import EvaluationSet
 from zoo.data.labels import LabelTable, build_label_table
-from zoo.data.loader import Loader
+from zoo.data.loader import Clips, Loader
 from zoo.data.manifest import Manifest, read_manifests
+from zoo.data.mixing import MixedSet
 from zoo.data.reader import ClipReader
 from zoo.data.sampler import EpochSampler
 from zoo.data.training_set import TrainingSet
@@ -58,6 +59,11 @@ def find_data(recipe: Recipe, must_exist: bool = True) -> FoundData:
         return read_manifests(sources, data.columns, labelled)
 
     train, held_out = manifest(data.train), manifest(data.eval)
+    if recipe.augment.mixes and train is not None and len(train) < 2:
+        name = "waveform_mixup" if recipe.augment.waveform_mixup is not None else "log_mel_mixup"
+        raise RecipeError(
+            f"augment.{name}: found one training clip - expected two or more to mix - leave it out or add clips"
+        )
     labels = None
     if labelled and data.task is not None and (data.labels is not None or train is not None):
         labels = build_label_table(data.labels, data.task, train or Manifest((), "data.labels"))
@@ -102,7 +108,7 @@ def prepare_data(recipe: Recipe, device: torch.device, require_train: bool = Tru
         raise DataError("data.train: not given - expected a folder or manifest - add data.train=PATH to the command")
     front_end = recipe.front_end.build()
     config = found.model_config
-    augment = None if recipe.augment.is_off else recipe.augment.build()
+    augment = None if recipe.augment.is_off else recipe.augment.build(recipe.front_end.zero_level)
     as_source = recipe.data.padding == "as_source"
     make_inputs = InputMaker(
         front_end, augment, recipe.seed, recipe.data.padding, config.n_frames if as_source else None
@@ -124,9 +130,11 @@ def make_loader(
     model: Any = build_on_meta(config, pretraining=recipe.objective.kind == "masked-patch")
     min_samples = front_end.num_samples(model.min_frames)
     reader = ClipReader(clips, found.labels, front_end.sample_rate, min_samples)
-    dataset: TrainingSet | EvaluationSet = EvaluationSet(reader, num_samples)
+    dataset: Clips = EvaluationSet(reader, num_samples)
     if training:
-        dataset = TrainingSet(reader, num_samples, recipe.data.crop, recipe.seed)
+        dataset = singles = TrainingSet(reader, num_samples, recipe.data.crop, recipe.seed)
+        if recipe.augment.mixes:
+            dataset = MixedSet(singles, recipe.augment.waveform_mixup, recipe.augment.log_mel_mixup, recipe.seed)
     batch_size = recipe.train.batch_size if training else recipe.evaluate.batch_size
     return Loader(
         dataset,

@@ -82,7 +82,9 @@ def fit(
     if resume is not None:
         optimiser.load_state_dict(resume["optimiser"])
         window.load_state_dict(resume["window"])
-        progress, unusable = Progress(**resume["progress"]), set(resume["unusable"])
+        # A checkpoint from before partners were counted has read its clips alone.
+        progress = Progress(**{"clips_read": resume["progress"]["clips"], **resume["progress"]})
+        unusable = set(resume["unusable"])
     if progress.clips >= plan.total_clips:
         return progress
     pace, last_loss = Pace(progress.seconds, progress.training_seconds, progress.clips, loader.seconds_waiting), None
@@ -108,13 +110,14 @@ def fit(
             progress = replace(
                 progress, step=progress.step + 1, epoch=epoch, batch=number + 1, clips=clips, seconds=pace.seconds()
             )
-            progress = replace(progress, training_seconds=pace.training_seconds())
+            clips_read = progress.clips_read + batch.num_read
+            progress = replace(progress, training_seconds=pace.training_seconds(), clips_read=clips_read)
             scalars = {"loss/total": loss, **scalars, "optim/grad_norm": grad_norm}
             window.add(progress.step, batch.names, loss + grad_norm, scalars)
             unusable.update(bad.name for bad in batch.bad if not bad.used)
             if bad_audio is not None:
                 bad_audio.add(batch.bad)
-                bad_audio.check(clips)
+                bad_audio.check(progress.clips_read)
 
             # --- what is due: logs before the checkpoint, so that a resume finds just the lines before it -----------
             done = clips >= plan.total_clips

@@ -37,6 +37,8 @@ class Progress:
     batch: int = 0
     """Batches of this epoch that are done."""
     clips: int = 0
+    clips_read: int = 0
+    """Clips, and the partners that were mixed into them."""
     seconds: float = 0.0
     """Of training, evaluating and saving, over all sessions."""
     training_seconds: float = 0.0

@@ -127,7 +127,7 @@ def trace_recipe(path: str | Path, overrides: Sequence[str], picture: Path) -> d
         waveform = 0.3 * torch.sin(2 * math.pi * (200 + 300 * time) * time)[None]
         stage("waveform (B, S)", waveform, "a rising tone: the recipe names no data that is here")
         log_mel, num_frames = front_end(waveform), None
-    stage("log-mel (B, n_mels, n_frames)", log_mel, "zoo/audio/front_end.py, zoo/audio/augment.py")
+    stage("log-mel (B, n_mels, n_frames)", log_mel, "zoo/audio/front_end.py, zoo/audio/augment/")
     backbone = model.backbone if pretraining else model
     with torch.no_grad():
         if hasattr(backbone, "embedding"):
