@@ -13,7 +13,7 @@ import soundfile
 import torch
 
 from zoo.audio import decode as module
-from zoo.audio.decode import UnusableAudio, decode, duration
+from zoo.audio.decode import UnusableAudio, decode, duration, open_audio
 
 FORMATS = {
     "wav-16": {"format": "WAV", "subtype": "PCM_16"},
@@ -324,3 +324,89 @@ def test_decoding_costs_what_soundfile_costs(write: Callable[..., Path]) -> None
         return min(seconds)
 
     assert best(lambda: decode(path, 16_000)) < 3 * best(lambda: soundfile.read(path, dtype="float32"))
+
+
+SHORT_SUBTYPES = ("PCM_16", "PCM_S8", "PCM_U8")
+SHORT_FORMATS = [
+    (kind, subtype)
+    for kind in ("WAV", "WAVEX", "AIFF", "AU", "CAF", "NIST", "PAF", "RF64", "SVX", "VOC", "W64", "MAT5", "FLAC")
+    for subtype in SHORT_SUBTYPES
+    if soundfile.check_format(kind, subtype)
+]
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3])
+@pytest.mark.parametrize(("kind", "subtype"), SHORT_FORMATS)
+def test_stored_integers_give_libsndfiles_floats(tmp_path: Path, kind: str, subtype: str, channels: int) -> None:
+    """To the last bit, in every format that holds samples of 16 bits or fewer."""
+    numbers = np.random.default_rng(0).integers(-32_768, 32_768, (3_000, channels), dtype=np.int16)
+    numbers[:2] = [[-32_768], [32_767]]
+    path = tmp_path / "clip"
+    try:
+        with open(path, "wb+") as file:
+            soundfile.write(file, numbers, 16_000, format=kind, subtype=subtype)
+    except soundfile.LibsndfileError:
+        pytest.skip(f"{kind} holds no {channels} channels")
+    with open(path, "rb") as file:
+        floats, rate = soundfile.read(file, dtype="float32", always_2d=True)  # VOC rounds the rate
+    weights = np.full(channels, 1 / channels, dtype=np.float32)
+    expected = floats[:, 0] if channels == 1 else floats @ weights
+    assert torch.equal(decode(path, rate).waveform, torch.from_numpy(expected))
+    assert torch.equal(decode(path, rate, 800 / rate, 1_600 / rate).waveform, torch.from_numpy(expected[800:1_600]))
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_length_and_stretch_at_one_opening(
+    write: Callable[..., Path], kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write(_tone(2.0), kind=kind)
+    stat, asked = os.stat, []
+    monkeypatch.setattr(module.os, "stat", lambda *args: asked.append(args) or stat(*args))
+    with open_audio(path) as audio:
+        assert audio.duration == 2.0
+        found = audio.decode(16_000, 0.5, 1.25)
+    assert len(asked) == 1
+    assert found.oddities == ()
+    assert torch.equal(found.waveform, decode(path, 16_000, 0.5, 1.25).waveform)
+    with open_audio(path) as audio:
+        assert audio.duration == 2.0
+        assert torch.equal(audio.decode(16_000).waveform, decode(path, 16_000).waveform)
+
+
+def test_length_and_stretch_of_a_flac_without_a_length_in_its_header(write: Callable[..., Path]) -> None:
+    """It is read to its end to count, and then from where the stretch begins."""
+    path = write(_tone(), kind="flac")
+    header = bytearray(path.read_bytes())
+    header[21] &= 0xF0
+    header[22:26] = bytes(4)
+    path.write_bytes(header)
+    for stretch in [(None, None), (0.0, 0.25), (0.5, 0.75)]:
+        with open_audio(path) as audio:
+            assert audio.duration == 1.0
+            assert torch.equal(audio.decode(16_000, *stretch).waveform, decode(path, 16_000, *stretch).waveform)
+
+
+def _bytes_read() -> int:
+    """By this process since it began, whoever called."""
+    return int(Path("/proc/self/io").read_text().split()[1])
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/io"), reason="counts bytes as Linux does")
+@pytest.mark.parametrize("kind", ["wav-16", "wav-24", "flac", "vorbis", pytest.param("opus", marks=pytest.mark.slow)])
+def test_ten_seconds_of_a_long_file_read_no_more_than_ten_seconds(tmp_path: Path, kind: str) -> None:
+    """The bytes that a crop reads do not grow with the file it is from."""
+    noise = np.random.default_rng(0).uniform(-0.3, 0.3, 8_000 * 20).astype(np.float32)
+    read = {}
+    for repeats in (1, 15):
+        path = tmp_path / f"{repeats}"
+        with path.open("wb+") as out, soundfile.SoundFile(out, "w", 8_000, 1, **FORMATS[kind]) as file:
+            for block in np.split(np.tile(noise, repeats), 20 * repeats):
+                file.write(block)  # in one piece it is more than libsndfile's Vorbis can take
+        begin = _bytes_read()
+        seconds = 20 * repeats
+        with open_audio(path) as audio:
+            assert audio.duration == seconds
+            audio.decode(8_000, 0.5 * seconds, 0.5 * seconds + 10)
+        read[repeats] = _bytes_read() - begin
+    assert read[15] < 2 * read[1] + 100_000
+    assert read[15] < 0.25 * path.stat().st_size

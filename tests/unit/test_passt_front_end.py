@@ -1,4 +1,4 @@
-"""PaSST's log-mel: the released numbers bit for bit, a mirror at every clip's own end, and band edges that move."""
+"""PaSST's log-mel: released numbers but for rounding, a mirror at every clip's own end, and band edges that move."""
 
 import math
 from types import ModuleType
@@ -28,6 +28,11 @@ def _speechlike(num_samples: int, seed: int = 0) -> Tensor:
     return 0.05 * noise + 0.3 * torch.sin(2 * math.pi * 440 * clock) + 0.01
 
 
+def _assert_the_same(found: Tensor, expected: Tensor) -> None:
+    """But for the order in which a band is summed up: a few parts in ten million, of which the log is divided by 5."""
+    torch.testing.assert_close(found.as_subclass(Tensor), expected, rtol=0, atol=2e-6)
+
+
 @pytest.fixture
 def released() -> ModuleType:
     """The front end as its authors packaged it."""
@@ -51,11 +56,11 @@ def released() -> ModuleType:
     ],
 )
 @pytest.mark.parametrize("num_samples", [514, 9_999, 32_000])
-def test_it_is_the_released_code_bit_for_bit(
+def test_it_is_the_released_code_but_for_rounding(
     theirs: dict[str, Any], ours: dict[str, Any], num_samples: int, released: ModuleType
 ) -> None:
     waveform = torch.stack([_speechlike(num_samples), 1e-3 * _speechlike(num_samples, 1)])
-    assert torch.equal(_build(**ours)(waveform), released.AugmentMelSTFT(**theirs).eval()(waveform))
+    _assert_the_same(_build(**ours)(waveform), released.AugmentMelSTFT(**theirs).eval()(waveform))
 
 
 @pytest.mark.filterwarnings("ignore:stft with return_complex=False", "ignore:.*torch.cuda.amp.autocast")
@@ -68,7 +73,7 @@ def test_it_is_the_released_training_code_with_the_same_draws(
     monkeypatch.setattr(torch, "randint", lambda *_: torch.tensor([to_draw.pop(0)]))
     expected = theirs(waveform)
     edges = torch.tensor([float(draws[0])]), torch.tensor([16_000.0 - draws[1]])
-    assert torch.equal(_build()(waveform, band_edges=edges), expected)
+    _assert_the_same(_build()(waveform, band_edges=edges), expected)
 
 
 def test_numbers_of_the_released_checkpoints() -> None:

@@ -34,6 +34,8 @@ _FULL_SCALE = 2.0
 _MAX_PEAK = 1e15  # its power spectrum still fits float32
 _MP3_RESERVOIR = 20 * 1152
 _LONG_NAME = 200  # bytes; most file systems end at 255
+_SHORT = {"PCM_16", "PCM_S8", "PCM_U8"}  # subtypes whose samples are 16-bit numbers, or fewer bits of them
+_SHORT_STEP = np.float32(2.0**-15)
 _CUT_OGG = "Last page lacks an end-of-stream bit"
 _WAV_SIZE = re.compile(r"^\s*data\s*: (\d+) \(should be (\d+)\)", re.MULTILINE)
 
@@ -76,24 +78,8 @@ def decode(path: str | Path, sample_rate: int, start: float | None = None, stop:
 
     Raises: UnusableAudio - missing, no permission, a directory, zero bytes, not audio, no samples, NaN or Inf.
     """
-    first = 0 if start is None else round(start * sample_rate)
-    last = None if stop is None else round(stop * sample_rate)
-    if first < 0 or (last is not None and last <= first):
-        raise UnusableAudio(path, f"no samples between {start or 0:g} s and {math.inf if stop is None else stop:g} s")
-    with _open(path) as file:
-        rate = file.samplerate
-        begin, end = _frames_for(path, file, sample_rate, first, last)
-        mono, failed = _read_mono(file, begin, end)
-        low, high = _check_range(path, mono, failed)
-        is_cut = failed or mono.size < end - begin < _UNKNOWN_LENGTH
-        oddities = _oddities(file, mono.size, low, high, is_cut) + _odd_name(path)
-    waveform = resample(torch.from_numpy(mono), rate, sample_rate)
-    if first or last is not None:  # what the resampler saw on either side goes
-        offset = first - begin * sample_rate // rate
-        waveform = waveform[offset : None if last is None else offset + last - first].contiguous()
-        if waveform.shape[0] == 0:
-            raise UnusableAudio(path, "no samples")
-    return Decoded(waveform, oddities)
+    with open_audio(path) as audio:
+        return audio.decode(sample_rate, start, stop)
 
 
 def duration(path: str | Path) -> float:
@@ -103,13 +89,64 @@ def duration(path: str | Path) -> float:
 
     Raises: UnusableAudio - as `decode`, as far as that shows without decoding.
     """
-    with _open(path) as file:
-        frames = file.frames
+    with open_audio(path) as audio:
+        return audio.duration
+
+
+class OpenAudio:
+    """An open audio file: its length and a stretch of it cost one opening together."""
+
+    def __init__(self, path: str | Path, file: soundfile.SoundFile) -> None:
+        self._path = path
+        self._file = file
+        self._is_read = False
+
+    @property
+    def duration(self) -> float:
+        """See the function `duration`."""
+        frames = self._file.frames
         if frames >= _UNKNOWN_LENGTH:
-            frames = _read_mono(file, 0, frames)[0].size
+            frames = self._read(0, frames)[0].size
         if frames == 0:
-            raise UnusableAudio(path, "no samples")
-        return float(frames / file.samplerate)
+            raise UnusableAudio(self._path, "no samples")
+        return float(frames / self._file.samplerate)
+
+    def decode(self, sample_rate: int, start: float | None = None, stop: float | None = None) -> Decoded:
+        """See the function `decode`. Where it raises, the file has to be opened anew for another stretch."""
+        path, file = self._path, self._file
+        first = 0 if start is None else round(start * sample_rate)
+        last = None if stop is None else round(stop * sample_rate)
+        if first < 0 or (last is not None and last <= first):
+            raise UnusableAudio(
+                path, f"no samples between {start or 0:g} s and {math.inf if stop is None else stop:g} s"
+            )
+        rate = file.samplerate
+        begin, end = _frames_for(path, file, sample_rate, first, last)
+        mono, failed = self._read(begin, end)
+        low, high = _check_range(path, mono, failed)
+        is_cut = failed or mono.size < end - begin < _UNKNOWN_LENGTH
+        oddities = _oddities(file, mono.size, low, high, is_cut) + _odd_name(path)
+        waveform = resample(torch.from_numpy(mono), rate, sample_rate)
+        if first or last is not None:  # what the resampler saw on either side goes
+            offset = first - begin * sample_rate // rate
+            waveform = waveform[offset : None if last is None else offset + last - first].contiguous()
+            if waveform.shape[0] == 0:
+                raise UnusableAudio(path, "no samples")
+        return Decoded(waveform, oddities)
+
+    def _read(self, begin: int, end: int) -> tuple[np.ndarray, bool]:
+        is_read, self._is_read = self._is_read, True
+        return _read_mono(self._file, begin, end, is_read)
+
+
+@contextmanager
+def open_audio(path: str | Path) -> Iterator[OpenAudio]:
+    """A file to be asked for its length, then for a stretch of it.
+
+    Raises: UnusableAudio - as `decode`, as far as that shows without decoding.
+    """
+    with _open(path) as file:
+        yield OpenAudio(path, file)
 
 
 @contextmanager
@@ -171,17 +208,23 @@ def _frames_for(
     return begin, end
 
 
-def _read_mono(file: soundfile.SoundFile, begin: int, end: int) -> tuple[np.ndarray, bool]:
-    """The mean of the channels of frames `begin` to `end`, or of those that decode; and whether the decoder failed."""
+def _read_mono(file: soundfile.SoundFile, begin: int, end: int, is_read: bool) -> tuple[np.ndarray, bool]:
+    """The mean of the channels of frames `begin` to `end`, or of those that decode; and whether the decoder failed.
+
+    `is_read`: the file was read before, and is not at its beginning.
+    """
     weights = np.full(file.channels, 1.0 / file.channels, dtype=np.float32)
     blocks = [np.empty(0, dtype=np.float32)]
     # An mp3 frame may need up to some ten frames before it (the bit reservoir), more than libsndfile's decoder reads.
     position = max(0, begin - _MP3_RESERVOIR) if file.format == "MP3" else begin
+    # libsndfile's own conversion of stored 16-bit samples takes three times as long as reading them; that of FLAC's
+    # is part of its decoder.
+    dtype = np.int16 if file.subtype in _SHORT and file.format != "FLAC" else np.float32
     try:
-        if position:
+        if position or is_read:
             file.seek(position)
         while position < end:
-            block = np.empty((min(end - position, max(1, _BLOCK // file.channels)), file.channels), dtype=np.float32)
+            block = np.empty((min(end - position, max(1, _BLOCK // file.channels)), file.channels), dtype=dtype)
             got = 0
             try:
                 got = len(file.read(out=block))
@@ -189,15 +232,21 @@ def _read_mono(file: soundfile.SoundFile, begin: int, end: int) -> tuple[np.ndar
                 got = min(max(0, file.tell() - position), len(block))
                 raise
             finally:
-                wanted = block[max(0, begin - position) : got]
-                with np.errstate(all="ignore"):  # Inf in two channels; the caller sees the NaN
-                    blocks.append(wanted[:, 0] if file.channels == 1 else wanted @ weights)
+                blocks.append(_mean_of_channels(block[max(0, begin - position) : got], weights))
             position += got
             if got < len(block):
                 break
     except soundfile.LibsndfileError:
         return np.concatenate(blocks), True
     return blocks[1] if len(blocks) == 2 else np.concatenate(blocks), False
+
+
+def _mean_of_channels(block: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """(frames, channels) of float32 or int16 to (frames,) of float32."""
+    if block.dtype == np.int16:
+        block = block * _SHORT_STEP  # exactly what libsndfile makes of them
+    with np.errstate(all="ignore"):  # Inf in two channels; the caller sees the NaN
+        return block[:, 0] if len(weights) == 1 else block @ weights
 
 
 def _check_range(path: str | Path, mono: np.ndarray, failed: bool) -> tuple[float, float]:

@@ -17,7 +17,7 @@ from zoo.audio.log_mel import LogMel
 from zoo.config import Config
 from zoo.errors import ShapeError
 
-_CPU_SAMPLES = 160_000  # at once: more leaves the cache between two steps and is four times slower
+_CPU_SAMPLES = 160_000  # at once, where a gradient is wanted: more leaves the cache between two steps
 _DEVICE_SAMPLES = 20_000_000  # at once: every step holds some 200 MB
 
 Count = TypeVar("Count", int, Tensor)
@@ -86,8 +86,8 @@ class FrontEnd(nn.Module, ABC):
     """What every kind offers. Calling it gives the normalised log-mel; padding is as the released code has it.
 
     A clip in a batch gives what it gives alone: what lies at and beyond its `num_samples` has no influence, and its
-    first `num_frames(num_samples)` frames do not depend on the width of the batch. The frames after them hold one
-    constant.
+    first `num_frames(num_samples)` frames do not depend on the width of the batch; on a CPU that holds to the last bit,
+    where no gradient is wanted. The frames after them hold one constant.
     """
 
     config: MelConfig
@@ -168,6 +168,9 @@ def without_autocast(device: torch.device) -> AbstractContextManager[object]:
 
 
 def clips_at_once(waveform: Float[Tensor, "batch sample"]) -> int:
-    """How many rows to do at a time: what stays in a processor's cache, or does not fill a device's memory."""
+    """How many rows to do at a time: what stays in a processor's cache, or does not fill a device's memory.
+
+    On a CPU where no gradient is wanted, `zoo/audio/pieces.py` cuts more finely.
+    """
     at_once = _CPU_SAMPLES if waveform.device.type == "cpu" else _DEVICE_SAMPLES
     return max(1, at_once // max(1, waveform.shape[1]))

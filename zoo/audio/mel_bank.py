@@ -1,5 +1,7 @@
 """Kaldi's mel filters: triangles that are straight in mel, over the bins of a power spectrum."""
 
+from collections.abc import Sequence
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -28,3 +30,31 @@ def make_mel_bank(
     mel = hertz_to_mel(sample_rate / n_fft * torch.arange(n_fft / 2, device=low.device))  # (K - 1,)
     rising, falling = (mel - left) / (centre - left), (right - mel) / (right - centre)
     return F.pad(torch.minimum(rising, falling).clamp(min=0.0), (0, 1))
+
+
+Block = tuple[slice, slice]
+"""Bands next to each other, and the bins that their triangles cover."""
+
+_BLOCK = 32  # bands: fewer bins a block, but more and smaller products
+
+
+def blocks_of_bands(bank: Float[Tensor, "mel bin"]) -> tuple[Block, ...]:
+    """The blocks of a bank.
+
+    A triangle covers a few bins of many: multiplied block by block, a bank of 128 bands over 257 bins takes a quarter
+    of the products of a full one.
+    """
+    covers = bank > 0
+    blocks = []
+    for start in range(0, covers.shape[0], _BLOCK):
+        bands = slice(start, min(start + _BLOCK, covers.shape[0]))
+        bins = covers[bands].any(0).nonzero()[:, 0].tolist()
+        blocks.append((bands, slice(bins[0], bins[-1] + 1) if bins else slice(0, 0)))
+    return tuple(blocks)
+
+
+def in_blocks(
+    power: Float[Tensor, "frame bin"], bank: Float[Tensor, "mel bin"], blocks: Sequence[Block]
+) -> Float[Tensor, "mel frame"]:
+    """`bank @ power.T` without the products by zero."""
+    return torch.cat([bank[bands, bins] @ power[:, bins].T for bands, bins in blocks])

@@ -5,10 +5,12 @@ in seconds, `id`). Relative paths are looked for beside the manifest, then in th
 the audio exists is not asked here: a missing file is bad audio when it is used.
 """
 
+import gc
 import hashlib
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -162,12 +164,13 @@ def _read_table(path: Path, shown: str, columns: Columns) -> list[Clip]:
     maker = ClipMaker(path.parent, origin)
     clips = []
     rows = 0
-    for line, cells in _READERS[path.suffix.lower()](path, shown, columns, problems):
-        rows += 1
-        try:
-            clips.append(maker.make(cells, line))
-        except ValueError as error:
-            problems.add(f"{origin}{line}", str(error))
+    with _no_garbage_collection():
+        for line, cells in _READERS[path.suffix.lower()](path, shown, columns, problems):
+            rows += 1
+            try:
+                clips.append(maker.make(cells, line))
+            except ValueError as error:
+                problems.add(f"{origin}{line}", str(error))
     _refuse_twins(clips, problems)
     problems.raise_if_any()
     if not rows:
@@ -175,6 +178,18 @@ def _read_table(path: Path, shown: str, columns: Columns) -> list[Clip]:
     if "labels" in columns.needed and not any(clip.labels for clip in clips):
         raise DataError(f"{shown}: no clip has a label - expected labels - fill the column, or train without labels")
     return clips
+
+
+@contextmanager
+def _no_garbage_collection() -> Iterator[None]:
+    """Millions of new objects would be searched for garbage over and over; there is none among clips."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def _size(path: Path) -> int:

@@ -1,7 +1,7 @@
 """The clips of a manifest as a few arrays, for worker processes.
 
-A worker gets its copy of the data set by pickling. Two million `Clip` objects would take it minutes and gigabytes;
-the same as arrays is 100 to 200 bytes a clip, copied at once, and never touched by reference counting.
+A worker gets the data set by pickling. Two million `Clip` objects would take it minutes and gigabytes; the same as
+arrays is 100 to 200 bytes a clip, which all workers map from one file, and which no reference counting touches.
 """
 
 from collections.abc import Iterable, Sequence
@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from zoo.data.manifest import Manifest
+from zoo.data.shared import SharedArrays
 from zoo.draws import stable_id
 
 
@@ -18,15 +19,20 @@ class PackedTexts:
 
     def __init__(self, texts: Iterable[str]) -> None:
         encoded = [text.encode("utf-8", "surrogatepass") for text in texts]
-        self._bytes = np.frombuffer(b"".join(encoded), dtype=np.uint8)
-        self._ends = np.cumsum([len(text) for text in encoded], dtype=np.int64)
+        self._arrays = SharedArrays(
+            {
+                "bytes": np.frombuffer(b"".join(encoded), dtype=np.uint8),
+                "ends": np.cumsum([len(text) for text in encoded], dtype=np.int64),
+            }
+        )
 
     def __len__(self) -> int:
-        return len(self._ends)
+        return len(self._arrays["ends"])
 
     def __getitem__(self, index: int) -> str:
-        begin = int(self._ends[index - 1]) if index else 0
-        return self._bytes[begin : int(self._ends[index])].tobytes().decode("utf-8", "surrogatepass")
+        ends = self._arrays["ends"]
+        begin = int(ends[index - 1]) if index else 0
+        return self._arrays["bytes"][begin : int(ends[index])].tobytes().decode("utf-8", "surrogatepass")
 
 
 class PackedClips:
@@ -36,15 +42,19 @@ class PackedClips:
         clips = manifest.clips
         self._paths = PackedTexts(str(clip.path) for clip in clips)
         self._names = PackedTexts(clip.id for clip in clips)
-        self._ids = np.array([stable_id(clip.id) for clip in clips], dtype=np.int64)
         nan = float("nan")
-        self._starts = np.array([nan if clip.start is None else clip.start for clip in clips])
-        self._stops = np.array([nan if clip.stop is None else clip.stop for clip in clips])
-        self._label_ends = np.cumsum([len(one) for one in places or ()], dtype=np.int64)
-        self._labels = np.array([place for one in places or () for place in one], dtype=np.int32)
+        self._arrays = SharedArrays(
+            {
+                "ids": np.array([stable_id(clip.id) for clip in clips], dtype=np.int64),
+                "starts": np.array([nan if clip.start is None else clip.start for clip in clips], dtype=np.float64),
+                "stops": np.array([nan if clip.stop is None else clip.stop for clip in clips], dtype=np.float64),
+                "label_ends": np.cumsum([len(one) for one in places or ()], dtype=np.int64),
+                "labels": np.array([place for one in places or () for place in one], dtype=np.int32),
+            }
+        )
 
     def __len__(self) -> int:
-        return len(self._ids)
+        return len(self._arrays["ids"])
 
     def path(self, index: int) -> Path:
         return Path(self._paths[index])
@@ -55,15 +65,20 @@ class PackedClips:
 
     def id(self, index: int) -> int:
         """The clip's number, of which its draws are made."""
-        return int(self._ids[index])
+        return int(self._arrays["ids"][index])
 
     def start(self, index: int) -> float | None:
-        return None if np.isnan(self._starts[index]) else float(self._starts[index])
+        return _seconds(self._arrays["starts"][index])
 
     def stop(self, index: int) -> float | None:
-        return None if np.isnan(self._stops[index]) else float(self._stops[index])
+        return _seconds(self._arrays["stops"][index])
 
     def places(self, index: int) -> list[int]:
-        begin = int(self._label_ends[index - 1]) if index else 0
-        places: list[int] = self._labels[begin : int(self._label_ends[index])].tolist()
+        ends = self._arrays["label_ends"]
+        begin = int(ends[index - 1]) if index else 0
+        places: list[int] = self._arrays["labels"][begin : int(ends[index])].tolist()
         return places
+
+
+def _seconds(stored: float) -> float | None:
+    return None if np.isnan(stored) else float(stored)
