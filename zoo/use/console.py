@@ -218,6 +218,8 @@ class Console:
             f"{summary['clips']:,} clips in {summary['seconds']:.0f} s ({summary['clips_per_second']:.1f} clips/s), "
             f"{summary['parameters']:,} parameters, {summary['bad_clips']} unusable, {summary['odd_clips']} odd files"
         )
+        for warning in summary.get("warnings", []):
+            self.say(f"• {warning}")
         self.say(f"run folder: {folder}    look: tensorboard --logdir {folder}")
 
     def metrics(self, result: dict[str, Any]) -> None:
@@ -227,6 +229,8 @@ class Console:
             chance = result["chance"].get(name)
             table.add_row(name, plain(value), plain(chance) if chance is not None else "")
         self.out.print(table)
+        for warning in result.get("warnings", []):
+            self.say(f"• {warning}")
         if result["bad_clips"]:
             self.say(f"{result['bad_clips']} unusable files were left out:")
             for line in result["bad_audio"][:10]:
