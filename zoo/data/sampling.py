@@ -81,7 +81,8 @@ def balanced_weights(places: Sequence[tuple[int, ...]], num_classes: int, offset
     flat = np.fromiter((place for one in places for place in one), dtype=np.int64, count=int(lengths.sum()))
     label_weights = _SCALE / (np.maximum(np.bincount(flat, minlength=num_classes), 1) + offset)
     clips = np.repeat(np.arange(len(places)), lengths)
-    return np.bincount(clips, weights=label_weights[flat], minlength=len(places))
+    # Without a single label, bincount gives integers.
+    return np.bincount(clips, weights=label_weights[flat], minlength=len(places)).astype(np.float64)
 
 
 def read_weights(path: str, num_clips: int) -> Weights:

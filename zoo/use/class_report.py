@@ -46,7 +46,7 @@ def describe_classes(recipe: Recipe, found: FoundData) -> dict[str, Any]:
     return report
 
 
-def _spread(labels: LabelTable, values: Sequence[float]) -> dict[str, Any]:
+def _spread(labels: LabelTable, values: Sequence[float | int]) -> dict[str, Any]:
     """The least, middle and greatest value, with the classes that have them."""
     least, most = int(np.argmin(values)), int(np.argmax(values))
     return {
@@ -56,7 +56,7 @@ def _spread(labels: LabelTable, values: Sequence[float]) -> dict[str, Any]:
     }
 
 
-def _number(value: float) -> str:
+def _number(value: float | int) -> str:
     return f"{value:,.4g}" if value % 1 else f"{value:,.0f}"
 
 
