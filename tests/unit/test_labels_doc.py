@@ -14,7 +14,8 @@ BLOCKS = re.findall(r"```yaml\n(.*?)```", TEXT, flags=re.DOTALL)
 
 HEAD = "name: x\nmodel: {kind: cnn}\ntrain: {epochs: 1}\n"
 FINETUNE = "objective: {kind: classification}\n"
-PRETRAIN = "name: x\nmodel: {kind: ssast, embed_dim: 16, depth: 1, num_heads: 2}\ntrain: {epochs: 1}\nobjective: {kind: masked-patch}\n"
+SMALL = "model: {kind: ssast, embed_dim: 16, depth: 1, num_heads: 2}\n"
+PRETRAIN = f"name: x\n{SMALL}train: {{epochs: 1}}\nobjective: {{kind: masked-patch}}\n"
 
 
 @pytest.mark.parametrize("block", BLOCKS)
