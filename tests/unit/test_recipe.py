@@ -411,13 +411,10 @@ def test_differences_are_by_key() -> None:
     a = parse(CLASSIFY)
     assert recipe_differences(a, a) == []
     b = parse(CLASSIFY, "optim.lr=3e-4", "model.patch_size=[8, 8]", "train.steps=5", "data.train=other")
+    all_of_it = dict.fromkeys(("fold", "not_fold", "split", "folds"))
     assert recipe_differences(a, b) == [
         ("model.patch_size", [16, 16], [8, 8]),
-        (
-            "data.train",
-            [{"path": "clips", "fold": None, "split": None}],
-            [{"path": "other", "fold": None, "split": None}],
-        ),
+        ("data.train", [{"path": "clips", **all_of_it}], [{"path": "other", **all_of_it}]),
         ("optim.lr", 1e-4, 3e-4),
         ("train.epochs", 2, None),
         ("train.steps", None, 5),

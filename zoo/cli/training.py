@@ -1,7 +1,7 @@
 """Commands that train, measure and compare."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -112,16 +112,33 @@ def evaluate(
     split: Annotated[str | None, typer.Option(help="Only this split.")] = None,
     batch_size: Annotated[int, typer.Option(min=1)] = 32,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
+    labels: Annotated[str | None, typer.Option(help="Label table, where the checkpoint has none or no mids.")] = None,
+    task: Annotated[
+        Literal["single-label", "multi-label"] | None, typer.Option(help="Where the checkpoint does not say it.")
+    ] = None,
+    unknown_labels: Annotated[Literal["error", "ignore"], typer.Option(help="Labels the table lacks.")] = "error",
     as_json: Json = False,
 ) -> None:
     """Metrics of a trained model on labelled clips.
 
     Example:  zoo evaluate runs/mine data/eval.csv --split test
+
+    Example:  zoo evaluate ast-base-stride10 eval.json --labels class_labels_indices.csv --task multi-label
     """
     from zoo.use.console import Console
     from zoo.use.evaluate import evaluate_checkpoint
 
-    result = evaluate_checkpoint(checkpoint, manifest, folds=fold, split=split, batch_size=batch_size, device=device)
+    result = evaluate_checkpoint(
+        checkpoint,
+        manifest,
+        folds=fold,
+        split=split,
+        batch_size=batch_size,
+        device=device,
+        labels=labels,
+        task=task,
+        unknown_labels=unknown_labels,
+    )
     if as_json:
         print_json(result)
     else:

@@ -8,7 +8,9 @@ from pydantic import BeforeValidator, Field, field_validator
 from zoo.config import Config, Probability
 from zoo.data.labels import Task
 from zoo.data.manifest import SourceConfig
+from zoo.data.sampling import SamplingConfig, ShuffleConfig
 from zoo.data.table import unknown_columns
+from zoo.data.unknown_labels import OnUnknown
 
 _MAX_AUTO_WORKERS = 8
 
@@ -45,6 +47,12 @@ class DataConfig(Config):
         tuple[str, ...] | str | None, BeforeValidator(_as_names, json_schema_input_type=list[str] | str | None)
     ] = None
     """Class names in the order of the outputs, or a file that has them; null takes the names of the training clips."""
+    unknown_labels: OnUnknown = "error"
+    """Labels that the class names lack. `error` names them all. `ignore` counts them: a single-label clip is left out,
+    a multi-label clip keeps its other labels, or none."""
+    sampling: SamplingConfig = ShuffleConfig()
+    """How often a training clip is drawn: `shuffle`, once an epoch; `balanced`, clips of rare labels more often;
+    `weighted`, by weights from a file."""
     columns: dict[str, str] = Field(default_factory=dict)
     """Our name for a column: the name in the manifest; "" when such a column is not to be read."""
     crop: Literal["random", "start"] = "random"

@@ -16,11 +16,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 
 from zoo.config import Config
 from zoo.data.clip import Clip, ClipMaker, fold_name
 from zoo.data.folder import read_folder
+from zoo.data.folds import FoldsConfig, assign_folds, fold_notes
 from zoo.data.problems import Problems, did_you_mean, listed
 from zoo.data.table import Columns, Row, read_csv, read_jsonl, read_official_json
 from zoo.errors import DataError
@@ -34,6 +35,9 @@ def _as_folds(value: Any) -> Any:
 
 
 _SIZES_HASHED = 1000
+FoldNames = Annotated[
+    tuple[int | str, ...] | None, BeforeValidator(_as_folds, json_schema_input_type=int | str | list[int | str])
+]
 
 
 class SourceConfig(Config):
@@ -41,12 +45,20 @@ class SourceConfig(Config):
 
     path: Annotated[str, Field(min_length=1)]
     """A manifest (.csv, .jsonl, official .json), or a folder of audio (a folder per class when labels are needed)."""
-    fold: Annotated[
-        tuple[int | str, ...] | None, BeforeValidator(_as_folds, json_schema_input_type=int | str | list[int | str])
-    ] = None
+    fold: FoldNames = None
     """Only clips of these folds; null is all of them."""
+    not_fold: FoldNames = None
+    """All clips but those of these folds."""
     split: str | None = None
     """Only clips of this split; null is all of them."""
+    folds: FoldsConfig | None = None
+    """Give the clips folds 1, 2, ... in the place of the file's own; the same wherever this file is named so."""
+
+    @model_validator(mode="after")
+    def _one_choice(self) -> "SourceConfig":
+        if self.fold is not None and self.not_fold is not None:
+            raise ValueError("not_fold: found beside fold - expected at most one - keep one")
+        return self
 
 
 @dataclass(frozen=True)
@@ -55,6 +67,8 @@ class Manifest:
 
     clips: tuple[Clip, ...]
     source: str
+    notes: tuple[str, ...] = ()
+    """What is odd about it, a line each."""
 
     def __len__(self) -> int:
         return len(self.clips)
@@ -66,6 +80,8 @@ class Manifest:
     @cached_property
     def hash(self) -> str:
         """SHA-256 of what training depends on: ids, labels, folds and cuts, in order; not where the files lie.
+
+        Groups are not in it: training sees them only in the folds that were made of them.
 
         Other audio of the same names is told apart by the sizes of up to 1,000 files, evenly spread over the set.
         """
@@ -79,15 +95,27 @@ class Manifest:
             digest.update(str(_size(clip.path)).encode("ascii") + b"\n")
         return digest.hexdigest()
 
-    def select(self, fold: Sequence[int | str] | int | str | None = None, split: str | None = None) -> "Manifest":
-        """The clips of some folds and of one split. Raises `DataError` for a fold or split that no clip has."""
+    def select(
+        self,
+        fold: Sequence[int | str] | int | str | None = None,
+        split: str | None = None,
+        not_fold: Sequence[int | str] | int | str | None = None,
+    ) -> "Manifest":
+        """The clips of some folds, or of all but some, and of one split.
+
+        Raises: `DataError` for a fold or split that no clip has, and when no clip is left.
+        """
         clips = self.clips
         if fold is not None:
-            wanted = [fold_name(one) for one in ([fold] if isinstance(fold, int | str) else fold)]
-            clips = self._where(clips, "fold", wanted)
+            clips = self._where(clips, "fold", _fold_names(fold))
+        if not_fold is not None:
+            others = {clip.id for clip in self._where(clips, "fold", _fold_names(not_fold))}
+            clips = tuple(clip for clip in clips if clip.id not in others)
         if split is not None:
             clips = self._where(clips, "split", [split])
-        return self if clips is self.clips else Manifest(clips, self.source)
+        if not clips and self.clips:
+            raise DataError(f"{self.source}: no clip is left without fold {not_fold} - expected some - name fewer")
+        return self if clips is self.clips else replace(self, clips=clips)
 
     def _where(self, clips: tuple[Clip, ...], column: str, wanted: list[str]) -> tuple[Clip, ...]:
         counts = Counter(getattr(clip, column) for clip in clips)
@@ -108,21 +136,28 @@ _READERS: dict[str, Callable[[Path, str, Columns, Problems], Iterator[Row]]] = {
 }
 
 
-def read_manifest(source: SourceConfig, columns: Mapping[str, str] | None = None, labelled: bool = False) -> Manifest:
+def read_manifest(
+    source: SourceConfig, columns: Mapping[str, str] | None = None, labelled: bool | None = False
+) -> Manifest:
     """The clips of one source.
 
     Args: `columns` maps our column names to the file's; with `labelled` there must be labels, without it they are not
-    even read.
+    even read, and with None they are read where there are any.
     Raises: `DataError` with everything that is wrong, one line a problem (10 are shown, the others counted).
     """
     path = Path(source.path).expanduser()
-    table = Columns(columns or {}, labelled)
+    by = None if source.folds is None else source.folds.by
+    # Folds are the same with and without labels (pretraining), so those that balance labels read them in any case.
+    needs_labels = bool(labelled) or by == "label"
+    table = Columns(columns or {}, needs_labels, welcome=labelled is None or by == "group")
     if not os.path.exists(path):
         raise DataError(
             f"{source.path}: no such file or folder - expected a manifest or a folder of audio - {_beside(path)}"
         )
     if os.path.isdir(path):
-        clips = read_folder(path, source.path, labelled)
+        clips = read_folder(path, source.path, needs_labels)
+        if labelled is None and all("/" in clip.id for clip in clips):
+            clips = read_folder(path, source.path, labelled=True)
     elif path.suffix.lower() in _READERS:
         clips = _read_table(path, source.path, table)
     else:
@@ -130,7 +165,25 @@ def read_manifest(source: SourceConfig, columns: Mapping[str, str] | None = None
             f"{source.path}: neither a folder nor {', '.join(_READERS)} - expected a manifest or a folder of audio - "
             "rename or convert it (a table with tabs: save it as CSV)"
         )
-    return Manifest(tuple(clips), source.path).select(fold=source.fold, split=source.split)
+    manifest = Manifest(tuple(clips), source.path)
+    if source.folds is not None:
+        manifest = _with_folds(manifest, source.folds, keep_labels=labelled is not False)
+    return manifest.select(source.fold, source.split, source.not_fold)
+
+
+def _with_folds(manifest: Manifest, folds: FoldsConfig, keep_labels: bool) -> Manifest:
+    """The clips with folds "1", "2", …; labels that were read for the folds alone are dropped."""
+    clips = manifest.clips
+    numbers = assign_folds(clips, folds.num, folds.by, folds.seed, manifest.source)
+    names = [str(number) for number in range(folds.num + 1)]
+    return Manifest(
+        tuple(
+            replace(clip, fold=names[number], labels=clip.labels if keep_labels else ())
+            for clip, number in zip(clips, numbers, strict=True)
+        ),
+        manifest.source,
+        fold_notes(clips, folds.num, folds.by, manifest.source),
+    )
 
 
 def read_manifests(
@@ -155,7 +208,8 @@ def read_manifests(
     problems = Problems(shown)
     _refuse_twins(clips, problems)
     problems.raise_if_any()
-    return Manifest(tuple(clips), shown)
+    notes = dict.fromkeys(note for manifest in manifests for note in manifest.notes)
+    return Manifest(tuple(clips), shown, tuple(notes))
 
 
 def _read_table(path: Path, shown: str, columns: Columns) -> list[Clip]:
@@ -190,6 +244,10 @@ def _no_garbage_collection() -> Iterator[None]:
     finally:
         if was_on:
             gc.enable()
+
+
+def _fold_names(folds: Sequence[int | str] | int | str) -> list[str]:
+    return [fold_name(one) for one in ([folds] if isinstance(folds, int | str) else folds)]
 
 
 def _size(path: Path) -> int:

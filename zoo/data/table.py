@@ -5,6 +5,7 @@ A row comes out as its line and its cells in the order of `FIELDS`; what is wron
 
 import csv
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -34,10 +35,11 @@ class Columns:
     """Where each field is found: under its own names, under the name given in `data.columns`, or nowhere.
 
     `columns` maps our name to theirs; "" means that the field is not to be read although there is such a column
-    (the `start` of UrbanSound8K counts in another recording). Raises `DataError` for a name that is none of ours.
+    (the `start` of UrbanSound8K counts in another recording). Labels are needed when `labelled`, read where there are
+    any when `welcome`, else not read. Raises `DataError` for a name that is none of ours.
     """
 
-    def __init__(self, columns: Mapping[str, str], labelled: bool) -> None:
+    def __init__(self, columns: Mapping[str, str], labelled: bool, welcome: bool = False) -> None:
         unknown = unknown_columns(columns)
         if unknown:
             raise DataError("\n".join(f"data.columns: {text}" for text in unknown))
@@ -48,7 +50,7 @@ class Columns:
                 raise DataError(f"data.columns: {field} is mapped twice - expected once - take one out")
             self.mapped[field] = theirs
         self.needed = ("path", "labels") if labelled else ("path",)
-        if not labelled:
+        if not labelled and not welcome:
             self.mapped["labels"] = ""
 
     def names(self, field: str) -> tuple[str, ...]:
@@ -170,7 +172,8 @@ def _json_object(text: str, where: str, problems: Problems) -> dict[str, Any] | 
 def read_official_json(path: Path, shown: str, columns: Columns, problems: Problems) -> Iterator[Row]:
     """Entries of `{"data": [{"wav": …, "labels": "mid,mid"}]}`, as the released AST and SSAST code reads it.
 
-    Labels are machine identifiers (`/m/07rwj00`); a label table read from `class_labels_indices.csv` knows them.
+    Labels are machine identifiers (`/m/07rwj00`); a label table read from `class_labels_indices.csv` knows them. Names
+    and a list of names are taken as well.
     """
     with _open(path, shown) as file:
         try:
@@ -191,10 +194,17 @@ def read_official_json(path: Path, shown: str, columns: Columns, problems: Probl
         if not isinstance(entry, dict) or "wav" not in entry:
             problems.add(f"{shown}: entry {number}", 'no "wav" - expected {"wav": …, "labels": …} - put it right')
             continue
-        labels = entry.get("labels") if "labels" in columns.needed else None
+        labels = entry.get("labels") if columns.names("labels") else None
         if isinstance(labels, str):
-            labels = labels.split(",")
+            labels = _split_official(labels)
         yield number, [entry["wav"], labels, None, None, None, None, None, None]
+
+
+def _split_official(labels: str) -> list[str]:
+    """Machine identifiers and numbers are split at every comma; names only where no blank follows ("Dog, bark")."""
+    pieces = labels.split(",")
+    is_codes = all(re.fullmatch(r"(/.*|\d+)?", piece.strip()) for piece in pieces)
+    return pieces if is_codes else re.split(r",(?!\s)", labels)
 
 
 def _open(path: Path, shown: str) -> Any:

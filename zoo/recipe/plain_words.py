@@ -85,6 +85,8 @@ def _told(
     for path, group in groups.items():
         if path in in_branch and any(other[: len(path)] == path for other in groups if other != path):
             continue  # another branch of the union fits outwardly, and its complaints are the ones that help
+        if group[0]["type"] == "too_short" and any(other[: len(path)] == path for other in groups if other != path):
+            continue  # pydantic does not count the items that it has refused
         finding = next((one for one in group if one["type"] not in {*_EXPECTED, "literal_error"}), group[0])
         kind, context = finding["type"], finding.get("ctx", {})
         if kind == "extra_forbidden":

@@ -149,7 +149,8 @@ def _override(document: Document, overrides: Sequence[str]) -> None:
             continue
         given[key] = value
         if path[0] == "data" and len(path) > 2 and isinstance(parents[1], str):
-            document.put(path[:2], {"path": parents[1]})  # data.train was a plain path
+            # data.train was a plain path, or data.sampling a kind.
+            document.put(path[:2], {"kind" if path[1] == "sampling" else "path": parents[1]})
         document.put(path, value)
     for group in _ONE_OF:
         if any(given.get(key_text(path)) is not None for path in group):

@@ -96,6 +96,23 @@ def _output_for_every_label(objective: Objective, data: DataConfig, model: Model
         yield ("model", "num_classes"), f"{text} - leave it out, and it follows the data"
 
 
+@_rule("objective", "data")
+def _weight_for_every_label(objective: Objective, data: DataConfig) -> Broken:
+    if not isinstance(objective, ClassificationConfig) or not isinstance(objective.class_weights, tuple):
+        return
+    weights = len(objective.class_weights)
+    if isinstance(data.labels, tuple) and weights != len(data.labels):
+        text = f"found {weights} weights with {len(data.labels)} names in data.labels - expected as many"
+        yield ("objective", "class_weights"), f"{text} - put one of the lists right"
+
+
+@_rule("objective", "data")
+def _pretraining_sees_no_labels(objective: Objective, data: DataConfig) -> Broken:
+    if isinstance(objective, MaskedPatchConfig) and data.sampling.kind == "balanced":
+        text = "found 'balanced' with objective 'masked-patch' - expected 'shuffle', since balancing would let labels"
+        yield ("data", "sampling"), f"{text} into pretraining - leave it out"
+
+
 @_rule("objective", "data", "evaluate")
 def _metric_can_be_measured(objective: Objective, data: DataConfig, evaluate: EvaluateConfig) -> Broken:
     known, why = metrics_for(objective, data.task)

@@ -1,6 +1,7 @@
 """Recipe -> manifests, labels, loaders and front end."""
 
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,12 @@ from zoo.data.mixing import MixedSet
 from zoo.data.reader import ClipReader
 from zoo.data.sampler import EpochSampler
 from zoo.data.training_set import TrainingSet
+from zoo.data.unknown_labels import UnknownLabels, without_unknown
 from zoo.errors import DataError, RecipeError
 from zoo.models.cost import build_on_meta
 from zoo.models.registry import ModelConfig
 from zoo.recipe import Recipe
+from zoo.run.balance import weighted_draws
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,8 @@ class FoundData:
     labels: LabelTable | None
     model_config: ModelConfig
     """The recipe's model with as many classes as there are labels."""
+    unknown: dict[str, UnknownLabels] = field(default_factory=dict)
+    """By "train" and "eval": labels that the table lacks, where the recipe ignores them."""
 
     @property
     def num_train(self) -> int:
@@ -43,6 +48,15 @@ class FoundData:
             return 0
         trained = {clip.path for clip in self.train.clips}
         return sum(clip.path in trained for clip in self.eval.clips)
+
+    @property
+    def shared_groups(self) -> dict[str, int]:
+        """Groups (speakers, kits, recordings) on both sides, with how many evaluation clips each has."""
+        if self.train is None or self.eval is None:
+            return {}
+        trained = {clip.group for clip in self.train.clips}
+        found = Counter(clip.group for clip in self.eval.clips if clip.group is not None and clip.group in trained)
+        return dict(found.most_common())
 
     @property
     def num_eval(self) -> int:
@@ -67,6 +81,12 @@ def find_data(recipe: Recipe, must_exist: bool = True) -> FoundData:
     labels = None
     if labelled and data.task is not None and (data.labels is not None or train is not None):
         labels = build_label_table(data.labels, data.task, train or Manifest((), "data.labels"))
+    unknown: dict[str, UnknownLabels] = {}
+    if labels is not None and data.unknown_labels == "ignore":
+        if train is not None:
+            train, unknown["train"] = without_unknown(train, labels)
+        if held_out is not None:
+            held_out, unknown["eval"] = without_unknown(held_out, labels)
     config: ModelConfig = recipe.model
     if labels is not None:
         if "num_classes" in config.model_fields_set and config.num_classes != len(labels):
@@ -77,7 +97,7 @@ def find_data(recipe: Recipe, must_exist: bool = True) -> FoundData:
         config = config.model_copy(update={"num_classes": len(labels)})
     elif not labelled:
         config = config.model_copy(update={"num_classes": 0})
-    return FoundData(train, held_out, labels, config)
+    return FoundData(train, held_out, labels, config, unknown)
 
 
 @dataclass(frozen=True)
@@ -123,7 +143,7 @@ def prepare_data(recipe: Recipe, device: torch.device, require_train: bool = Tru
 def make_loader(
     recipe: Recipe, found: FoundData, front_end: FrontEnd, clips: Manifest, device: torch.device, training: bool
 ) -> Loader:
-    """Batches of some clips. In training: shuffled, cropped as the recipe says, all of one width; else in order,
+    """Batches of some clips. In training: drawn and cropped as the recipe says, all of one width; else in order,
     from the start of each clip."""
     config = found.model_config
     num_samples = front_end.num_samples(config.n_frames)
@@ -136,9 +156,10 @@ def make_loader(
         if recipe.augment.mixes:
             dataset = MixedSet(singles, recipe.augment.waveform_mixup, recipe.augment.log_mel_mixup, recipe.seed)
     batch_size = recipe.train.batch_size if training else recipe.evaluate.batch_size
+    draws = weighted_draws(recipe, clips, found.labels) if training else None
     return Loader(
         dataset,
-        EpochSampler(len(clips), batch_size, recipe.seed, shuffle=training, drop_last=training),
+        EpochSampler(len(clips), batch_size, recipe.seed, shuffle=training, drop_last=training, draws=draws),
         num_workers=recipe.data.workers(device.type),
         pad_to=num_samples if training else None,
         pin=device.type == "cuda",
@@ -157,11 +178,11 @@ def plan_clips(recipe: Recipe, num_train: int) -> int:
 
 
 def clips_per_step(recipe: Recipe, num_train: int) -> int:
-    """A batch, or all the clips where there are fewer."""
-    return min(recipe.train.batch_size, num_train)
+    """A batch, or all the clips of an epoch where there are fewer."""
+    return min(recipe.train.batch_size, recipe.data.sampling.clips_in_epoch(num_train))
 
 
 def clips_per_epoch(recipe: Recipe, num_train: int) -> int:
-    """Training clips in one pass: whole batches only, where there is at least one."""
-    batch_size = recipe.train.batch_size
-    return num_train - num_train % batch_size if num_train >= batch_size else num_train
+    """Clips in an epoch, one pass or as many draws: whole batches only, where there is at least one."""
+    drawn = recipe.data.sampling.clips_in_epoch(num_train) if num_train else 0
+    return drawn - drawn % recipe.train.batch_size if drawn >= recipe.train.batch_size else drawn

@@ -6,11 +6,14 @@ from typing import Any
 
 from torch import nn
 
-from zoo import __version__
+from zoo import __version__, disk
 from zoo.config import differences
+from zoo.data.labels import LabelTable, write_label_table
 from zoo.data.manifest import SourceConfig
+from zoo.data.sampling import WeightedConfig
 from zoo.errors import CheckpointError, DataError, RecipeError
 from zoo.recipe import Recipe, dump_recipe, parse_recipe, recipe_differences
+from zoo.run.balance import weights_hash
 from zoo.run.data import FoundData, RunData
 from zoo.train.checkpoint import latest
 from zoo.weights.load import initialise
@@ -18,6 +21,7 @@ from zoo.weights.loaded import Loaded
 from zoo.weights.source import read
 
 RECIPE = "recipe.yaml"
+LABELS = "labels.csv"
 _LOG = logging.getLogger("zoo.weights")
 FRONT_END_MAY_DIFFER = ("mean", "std", "n_mels")
 """Of a checkpoint's front end and a recipe's: the data set's statistics, and the bands, to which positions adapt."""
@@ -70,6 +74,12 @@ def write_recipe(recipe: Recipe, out: Path) -> None:
         ) from None
 
 
+def write_labels(labels: LabelTable, out: Path) -> None:
+    """Puts the label table into the run folder, for people, other tools, and `data.labels` of other recipes."""
+    with disk.written_whole(out / LABELS) as path, path.open("w", encoding="utf-8", newline="") as file:
+        write_label_table(file, labels)
+
+
 def start_from(model: nn.Module, recipe: Recipe, data: RunData) -> dict[str, Any]:
     """Loads `init.from` into a fresh model, and says where the weights come from and what they cost.
 
@@ -103,18 +113,24 @@ def read_init(recipe: Recipe) -> Loaded:
     return read(recipe.init.path, recipe.init.own, recipe.model.model_dump())
 
 
-def check_same_data(config: dict[str, Any], found: FoundData, out: Path) -> None:
+def check_same_data(config: dict[str, Any], recipe: Recipe, found: FoundData, out: Path) -> None:
     """Refuses to go on with other training clips: order and position in the data would mean something else.
 
     Raises:
-        DataError: the manifest hash in the checkpoint's config is another one.
+        DataError: the manifest hash in the checkpoint's config is another one, or the labels, or the weights of clips.
     """
-    before = (config.get("history") or [{}])[-1].get("train_manifest")
+    entry = (config.get("history") or [{}])[-1]
+    before = entry.get("train_manifest")
+    advice = "expected the same - put them back, or start a new run with --out"
     if found.train is not None and before != found.train.hash:
         raise DataError(
             f"{out}: the training clips have changed since this run began (manifest hash {str(before)[:12]} then, "
-            f"{found.train.hash[:12]} now) - expected the same - put them back, or start a new run with --out"
+            f"{found.train.hash[:12]} now) - {advice}"
         )
+    if found.labels is not None and config.get("labels") != list(found.labels.names):
+        raise DataError(f"{out}: the labels have changed since this run began, or their order - {advice}")
+    if found.train is not None and entry.get("train_weights") != weights_hash(recipe, found.train):
+        raise DataError(f"{out}: data.sampling.file has changed since this run began - {advice}")
 
 
 def with_absolute_paths(recipe: Recipe) -> Recipe:
@@ -129,6 +145,9 @@ def with_absolute_paths(recipe: Recipe) -> Recipe:
     changes: dict[str, Any] = {"train": sources(recipe.data.train), "eval": sources(recipe.data.eval)}
     if isinstance(recipe.data.labels, str):
         changes["labels"] = absolute(recipe.data.labels)
+    if isinstance(recipe.data.sampling, WeightedConfig):
+        file = absolute(recipe.data.sampling.file)
+        changes["sampling"] = recipe.data.sampling.model_copy(update={"file": file})
     sections: dict[str, Any] = {"data": recipe.data.model_copy(update=changes)}
     if recipe.init.path is not None:
         sections["init"] = recipe.init.model_copy(update={"path": absolute(recipe.init.path)})
@@ -174,6 +193,7 @@ def checkpoint_config(recipe: Recipe, data: RunData, started_from: dict[str, Any
             "objective": recipe.objective.kind,
             "train_manifest": data.found.train.hash if data.found.train else None,
             "train_clips": data.found.num_train,
+            "train_weights": weights_hash(recipe, data.found.train) if data.found.train else None,
         }
     )
     return {
@@ -184,8 +204,7 @@ def checkpoint_config(recipe: Recipe, data: RunData, started_from: dict[str, Any
         "front_end": data.front_end.config.model_dump(mode="json"),
         "padding": recipe.data.padding,
         "columns": recipe.data.columns,
-        "task": labels.task if labels else None,
-        "labels": list(labels.names) if labels else None,
+        **(labels.as_config() if labels else {"labels": None, "task": None}),
         "init": started_from,
         "history": history,
     }

@@ -14,6 +14,7 @@ from zoo.evaluate.metrics import finite_or_none
 from zoo.models.cost import flops_per_clip, num_parameters
 from zoo.recipe import Recipe
 from zoo.run.data import RunData, clips_per_epoch
+from zoo.run.warnings import data_warnings
 from zoo.train.plan import Progress
 
 
@@ -48,6 +49,8 @@ def describe_run(
         "peak_memory_gib": round(torch.cuda.max_memory_allocated(device) / 2**30, 3) if device.type == "cuda" else None,
         "num_train_clips": found.num_train,
         "overlap_clips": found.num_overlap,
+        "unknown_labels": {name: one.as_report() for name, one in found.unknown.items() if one.names},
+        "warnings": data_warnings(recipe, found),
         "train_manifest": found.train.hash if found.train else None,
         "eval_manifest": found.eval.hash if found.eval else None,
         "front_end": data.front_end.config.model_dump(mode="json"),

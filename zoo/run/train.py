@@ -13,7 +13,9 @@ from zoo.data.bad_audio import BadAudioLog
 from zoo.errors import RecipeError
 from zoo.evaluate.during_training import ClassifierEvaluation, PretextEvaluation, Setting
 from zoo.models.registry import build_model
+from zoo.objectives.classification import ClassificationConfig
 from zoo.recipe import Recipe, dump_recipe
+from zoo.run.balance import class_weights
 from zoo.run.data import RunData, clips_per_epoch, plan_clips, prepare_data
 from zoo.run.folder import (
     check_folder,
@@ -21,6 +23,7 @@ from zoo.run.folder import (
     checkpoint_config,
     start_from,
     with_absolute_paths,
+    write_labels,
     write_recipe,
 )
 from zoo.run.summary import choices, describe_run, final_metrics, write_summary
@@ -71,7 +74,7 @@ def train(
     started_from, state = None, None
     if resume_from is not None:
         weights, config = load_checkpoint(resume_from)
-        check_same_data(config, data.found, out)
+        check_same_data(config, recipe, data.found, out)
         model.load_state_dict(weights)
         started_from, state = config["init"], load_trainer(resume_from)
     elif recipe.init.path is not None:
@@ -91,8 +94,14 @@ def train(
     )
     schedule = recipe.schedule.build(plan.total_clips)
     optimiser = recipe.optim.build(model)
-    objective = recipe.objective.build(recipe.data.task)
+    loss_weights = class_weights(recipe, data.found.train, data.found.labels)
+    if isinstance(recipe.objective, ClassificationConfig):
+        objective = recipe.objective.build(recipe.data.task, loss_weights)
+    else:
+        objective = recipe.objective.build(recipe.data.task)
     write_recipe(recipe, out)
+    if data.found.labels is not None:
+        write_labels(data.found.labels, out)
     # A run that was killed before its first checkpoint begins again, and its first lines must go.
     resume_at_clips = state["progress"]["clips"] if state is not None else 0 if resume else None
     with contextlib.closing(data), Logbook(out, resume_at_clips) as logbook:
@@ -120,6 +129,7 @@ def train(
             resume=state,
         )
         summary = describe_run(recipe, command, data, model, progress, device, (bad_audio, bad_eval), started_from)
+        summary["class_weights"] = loss_weights.as_report() if loss_weights else None
         summary |= final_metrics(recipe, evaluation, progress)
         logbook.hparams(choices(recipe, summary), (evaluation.results if evaluation else None) or {})
     write_summary(out / "summary.json", summary)

@@ -222,6 +222,8 @@ class Console:
             counted = [f"{reason} ({count:,})" for kind in ("unusable", "odd") for reason, count in bad[kind].items()]
             if counted:
                 self.say(f"bad audio, {name}: {', '.join(counted)}; every file in {folder / 'bad_audio.jsonl'}")
+        for warning in summary.get("warnings", []):
+            self.say(f"• {warning}")
         self.say(f"run folder: {folder}    look: tensorboard --logdir {folder}")
 
     def metrics(self, result: dict[str, Any]) -> None:
@@ -231,6 +233,8 @@ class Console:
             chance = result["chance"].get(name)
             table.add_row(name, plain(value), plain(chance) if chance is not None else "")
         self.out.print(table)
+        for warning in result.get("warnings", []):
+            self.say(f"• {warning}")
         if result["bad_clips"]:
             self.say(f"{result['bad_clips']} unusable files were left out:")
             for line in result["bad_audio"][:10]:

@@ -15,6 +15,8 @@ from zoo.recipe import Recipe, find_recipe, read_recipe
 from zoo.run import find_data, plan_clips, prepare_data
 from zoo.run.data import clips_per_epoch, clips_per_step
 from zoo.run.folder import check_front_end, read_init
+from zoo.run.warnings import data_warnings
+from zoo.use.class_report import describe_classes
 from zoo.weights.load import check_fit
 
 
@@ -51,9 +53,6 @@ def check_recipe(path: str | Path, overrides: Sequence[str] = ()) -> dict[str, A
     if recipe.init.path is not None:
         source = read_init(recipe)
         init_notes = [*check_front_end(recipe, source), *check_fit(model, source, recipe.init)]
-    for manifest in (found.train, found.eval):
-        if found.labels is not None and manifest is not None:
-            found.labels.all_places(manifest)
     flops = flops_per_clip(config, pretraining=pretraining)
     report: dict[str, Any] = {
         "recipe": str(where),
@@ -68,6 +67,7 @@ def check_recipe(path: str | Path, overrides: Sequence[str] = ()) -> dict[str, A
         "eval_clips": found.num_eval,
         "eval_clips_also_trained_on": found.num_overlap,
         "classes": len(found.labels.names) if found.labels else 0,
+        **describe_classes(recipe, found),
     }
     if init_notes:
         report["init"] = init_notes
@@ -81,6 +81,8 @@ def check_recipe(path: str | Path, overrides: Sequence[str] = ()) -> dict[str, A
         }
     else:
         report["note"] = "no training data found: set data.train=FOLDER-OR-MANIFEST to count clips and steps"
+    if warnings := data_warnings(recipe, found):
+        report["warnings"] = warnings
     return report
 
 

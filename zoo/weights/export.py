@@ -120,6 +120,8 @@ def _describe(model: Any, loaded: Loaded) -> dict[str, Any]:
         "labels": list(model.labels) if model.labels else None,
         "task": loaded.config.get("task") if has_own_head else None,
     }
+    if not model.labels:  # other words for names that are gone
+        config = {key: value for key, value in config.items() if key not in ("label_aliases", "label_indices")}
     if loaded.is_released:  # so that other positions follow the released rule later too
         is_its_own = model.config.kind == before.kind and not loaded.is_image
         rule = loaded.rule if is_its_own else KIND_RULE.get(model.config.kind, "ast")

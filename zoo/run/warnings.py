@@ -1,0 +1,30 @@
+"""What is doubtful about a run's data, a line each: for `zoo check`, and for the summary of a run."""
+
+from zoo.data.problems import listed
+from zoo.data.sampling import BalancedConfig
+from zoo.objectives.classification import ClassificationConfig
+from zoo.recipe import Recipe
+from zoo.run.data import FoundData
+
+
+def data_warnings(recipe: Recipe, found: FoundData) -> list[str]:
+    """Labels ignored, groups on both sides, classes without a training clip, thin folds, classes balanced twice."""
+    told = [f"data.{name}: {one.in_words()}" for name, one in found.unknown.items() if one.names]
+    groups = found.shared_groups
+    if groups:
+        told.append(
+            f"leak: {len(groups):,} groups are trained on and evaluated on ({listed(list(groups), 5)}), with "
+            f"{sum(groups.values()):,} of {found.num_eval:,} evaluation clips: what is learned may be the group - "
+            "split by group (docs/labels.md)"
+        )
+    if found.labels is not None and found.train is not None:
+        counts = found.labels.counts(found.train)
+        absent = [name for name, count in zip(found.labels.names, counts, strict=True) if not count]
+        if absent:
+            told.append(f"{len(absent):,} of {len(counts):,} classes have no training clip: {listed(absent)}")
+    told += dict.fromkeys(note for one in (found.train, found.eval) if one is not None for note in one.notes)
+    objective = recipe.objective
+    is_weighed = isinstance(objective, ClassificationConfig) and objective.class_weights == "balanced"
+    if is_weighed and isinstance(recipe.data.sampling, BalancedConfig):
+        told.append("data.sampling and objective.class_weights both balance: rare classes count twice - keep one")
+    return told
