@@ -66,6 +66,54 @@ def audit(
         raise typer.Exit(2)
 
 
+@app.command()
+def stats(
+    manifest: Annotated[str, typer.Argument(help="A manifest, or a folder of audio.")],
+    overrides: Annotated[
+        list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Fields of the front end, e.g. n_mels=64.")
+    ] = None,
+    front_end: Annotated[str, typer.Option("--front-end", help="ast, hf, passt, or a checkpoint.")] = "ast",
+    fold: Annotated[list[str] | None, typer.Option(help="Only these folds: those that are trained on.")] = None,
+    split: Annotated[str | None, typer.Option(help="Only this split.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only so many clips, evenly spread.")] = None,
+    as_source: Annotated[
+        int | None,
+        typer.Option("--as-source", min=1, max=100_000, metavar="FRAMES", help="Cut or pad clips, and count padding."),
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
+    workers: Annotated[int | None, typer.Option(min=0, help="Processes that decode; default one a core.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Measure the mean and std that normalise a data set's log-mels.
+
+    Example:  zoo stats train.csv --front-end ast
+
+    Every frame of every clip counts once; nothing is augmented. The result has the lines to put in a recipe.
+    """
+    from zoo.use.console import Console
+    from zoo.use.show.stats import show_stats
+    from zoo.use.stats import data_statistics
+
+    console = Console(quiet=as_json)
+    with console.counting("measuring") as advance:
+        report = data_statistics(
+            manifest,
+            front_end=front_end,
+            overrides=overrides or [],
+            fold=fold,
+            split=split,
+            limit=limit,
+            as_source=as_source,
+            device=device,
+            workers=workers,
+            advance=advance,
+        )
+    if as_json:
+        print_json(report)
+    else:
+        show_stats(console, report)
+
+
 def _mapping(pairs: list[str] | None) -> dict[str, str]:
     """`OURS=THEIRS` as the `data.columns` of a recipe."""
     mapping = {}
