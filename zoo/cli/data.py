@@ -63,7 +63,7 @@ def audit(
     else:
         show_audit(console, report)
     if strict and any(row["severity"] == "error" for row in report["kinds"]):
-        raise typer.Exit(2)
+        raise SystemExit(2)  # of click, which is not its own program here, an Exit would be swallowed
 
 
 @app.command()
