@@ -68,6 +68,23 @@ class Decoded:
     oddities: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class AudioHeader:
+    """What a file says about itself."""
+
+    sample_rate: int
+    """Hz."""
+    channels: int
+    format: str
+    """Container and coding, as libsndfile names them: WAV/PCM_16, OGG/OPUS."""
+
+
+def read_header(path: str | Path) -> AudioHeader:
+    """Raises: UnusableAudio - as `decode`, as far as that shows without decoding."""
+    with _open(path) as file:
+        return AudioHeader(file.samplerate, file.channels, f"{file.format}/{file.subtype}")
+
+
 def decode(path: str | Path, sample_rate: int, start: float | None = None, stop: float | None = None) -> Decoded:
     """Read, average the channels, resample to `sample_rate` (Hz).
 

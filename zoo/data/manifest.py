@@ -198,7 +198,7 @@ def read_manifests(
     manifests = [read_manifest(source, columns, labelled) for source in sources]
     if len(manifests) == 1:
         return manifests[0]
-    names = _short_names([source.path for source in sources])
+    names = short_names([source.path for source in sources])
     clips = [
         replace(clip, id=f"{name}/{clip.id}")
         for name, manifest in zip(names, manifests, strict=True)
@@ -271,7 +271,7 @@ def _refuse_twins(clips: Sequence[Clip], problems: Problems) -> None:
             )
 
 
-def _short_names(paths: Sequence[str]) -> list[str]:
+def short_names(paths: Sequence[str]) -> list[str]:
     """The shortest ends of the paths that tell different paths apart."""
     parts = [Path(path).expanduser().absolute().with_suffix("").parts for path in paths]
     for length in range(1, max(map(len, parts)) + 1):
