@@ -20,7 +20,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from zoo.audio.resample import reach, reduced, resample
+from zoo.audio.resample import reach, reduced, resample, resampled_length
 from zoo.errors import DataError
 
 _COMMON_RATES = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
@@ -102,13 +102,27 @@ def duration(path: str | Path) -> float:
 
     Raises: UnusableAudio - as `decode`, as far as that shows without decoding.
     """
+    frames, rate = _stated_length(path)
+    return float(frames / rate)
+
+
+def count_samples(path: str | Path, sample_rate: int) -> int:
+    """Exactly as many samples as `decode` gives of the whole file at `sample_rate` (Hz), if the header is right.
+
+    Raises: UnusableAudio - as `duration`.
+    """
+    return resampled_length(*_stated_length(path), sample_rate)
+
+
+def _stated_length(path: str | Path) -> tuple[int, int]:
+    """(frames, sampling rate)."""
     with _open(path) as file:
         frames = file.frames
         if frames >= _UNKNOWN_LENGTH:
             frames = _read_mono(file, 0, frames)[0].size
         if frames == 0:
             raise UnusableAudio(path, "no samples")
-        return float(frames / file.samplerate)
+        return frames, file.samplerate
 
 
 @contextmanager

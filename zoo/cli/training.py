@@ -112,20 +112,47 @@ def evaluate(
     split: Annotated[str | None, typer.Option(help="Only this split.")] = None,
     batch_size: Annotated[int, typer.Option(min=1)] = 32,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
+    long_clips: Annotated[
+        str | None,
+        typer.Option(
+            metavar="windows|whole|beginning",
+            help="What of clips longer than the model is looked at. Default: as in the run, else windows.",
+        ),
+    ] = None,
+    overlap: Annotated[
+        float | None, typer.Option(help="Share of a window that the next repeats; the run's, else 0.5.")
+    ] = None,
+    max_seconds: Annotated[
+        float | None, typer.Option(help="Of --long-clips whole: longer clips in windows of it; the run's, else 60.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Metrics of a trained model on labelled clips.
+    """Metrics of a trained model on labelled clips of any length.
 
     Example:  zoo evaluate runs/mine data/eval.csv --split test
+
+    Example:  zoo evaluate runs/mine long_clips --long-clips windows --overlap 0.75
     """
     from zoo.use.console import Console
     from zoo.use.evaluate import evaluate_checkpoint
 
-    result = evaluate_checkpoint(checkpoint, manifest, folds=fold, split=split, batch_size=batch_size, device=device)
+    console = Console(quiet=as_json)
+    result = evaluate_checkpoint(
+        checkpoint,
+        manifest,
+        folds=fold,
+        split=split,
+        batch_size=batch_size,
+        device=device,
+        long_clips=long_clips,
+        overlap=overlap,
+        max_seconds=max_seconds,
+        counting=console.counting,
+    )
     if as_json:
         print_json(result)
     else:
-        Console().metrics(result)
+        console.metrics(result)
 
 
 @app.command()

@@ -35,6 +35,8 @@ class Batch:
     ids: Int[Tensor, "batch"]
     names: tuple[str, ...]
     bad: tuple[BadAudio, ...] = ()
+    clips: tuple[int, ...] = ()
+    """In evaluation, the place in the manifest of the clip that each row is a window of."""
 
     def __len__(self) -> int:
         return self.waveform.shape[0]

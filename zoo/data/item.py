@@ -31,6 +31,8 @@ class Item:
     id: int
     name: str
     bad: tuple[BadAudio, ...] = ()
+    clip: int = -1
+    """In evaluation, the clip's place in its manifest: all of its windows have one."""
 
 
 class Collate:
@@ -59,4 +61,5 @@ class Collate:
             ids=torch.tensor([item.id for item, _ in used], dtype=torch.int64),
             names=tuple(item.name for item, _ in used),
             bad=bad,
+            clips=tuple(item.clip for item, _ in used),
         )

@@ -75,7 +75,10 @@ class Embedding(nn.Module):
         """Adds positions, leaves patches out, puts the prefix in front; the padding then covers the prefix too."""
         if keys is None and self.training:
             keys = random_keys(patches.shape[0], patches.device)
-        tokens = patches + self.position(grid, keys, _num_columns(is_padded, grid) if self.position.is_open else None)
+        if self.position.is_open:
+            tokens = patches + self.position(grid, keys, num_columns=_num_columns(is_padded, grid))
+        else:
+            tokens = patches + self.position(grid, keys)
         if self.patchout is not None:
             tokens, is_padded, _ = self.patchout(tokens, grid, is_padded, keys)
         tokens = self.dropout(self.prefix(tokens))  # (B, P + N', D)

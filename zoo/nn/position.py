@@ -175,8 +175,8 @@ class FrequencyTimePosition(nn.Module):
         self,
         grid: PatchGrid,
         keys: Int[Tensor, "batch"] | None = None,
-        num_columns: Int[Tensor, "batch"] | None = None,
         time_offset: Int[Tensor, "batch"] | None = None,
+        num_columns: Int[Tensor, "batch"] | None = None,
     ) -> Float[Tensor, "batch_or_1 patch embed"]:
         """`time_offset` states the windows instead of drawing them. Without keys one window is drawn for all."""
         _check_fits(grid, *self.grid, self.is_open)

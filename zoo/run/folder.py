@@ -184,6 +184,7 @@ def checkpoint_config(recipe: Recipe, data: RunData, started_from: dict[str, Any
         "front_end": data.front_end.config.model_dump(mode="json"),
         "padding": recipe.data.padding,
         "columns": recipe.data.columns,
+        "windows": recipe.windows.model_dump(mode="json"),
         "task": labels.task if labels else None,
         "labels": list(labels.names) if labels else None,
         "init": started_from,

@@ -227,6 +227,7 @@ class Console:
             chance = result["chance"].get(name)
             table.add_row(name, plain(value), plain(chance) if chance is not None else "")
         self.out.print(table)
+        self.say(f"{result['evaluation']}: {result['windows']['count']:,} windows")
         if result["bad_clips"]:
             self.say(f"{result['bad_clips']} unusable files were left out:")
             for line in result["bad_audio"][:10]:
