@@ -21,8 +21,8 @@ def mean_probability(task: Task) -> Average:
 
     Not the mean of the logits, which multiplies the windows' odds: a single window that is sure that a class is absent
     would then outvote all that hear it, and a label that holds for a part of the clip, as most labels of long clips do,
-    would be lost. A probability cannot weigh more than 1. It is also what is reported for clips cut into windows
-    (Fonseca et al. 2022, FSD50K, section V). Computed in log space and float64, so that nothing saturates.
+    would be lost. A probability cannot weigh more than 1. It is also what FSD50K's authors do with
+    clips that they cut into windows (Fonseca et al. 2022). Computed in log space, so that nothing saturates.
     """
     return _mean_softmax if task == "single-label" else _mean_sigmoid
 
