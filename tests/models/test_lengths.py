@@ -28,6 +28,7 @@ from zoo.weights.loaded import Loaded
 FRONT_END = AstFrontEndConfig().build()
 FRAMES = 96
 # PaSST's table has n_frames // stride columns: 146 and 356 frames fill theirs.
+Padding = Literal["masked", "as_source"]
 CLIPS = {"long": 356, "short": 10, "other": 146, "full": 96, "longest": 366, "just": 97, "again": 146}
 TOLERANCE: dict[str, Any] = {"atol": 1e-5, "rtol": 0}
 # Shrunk, the three sizes of a family are one network.
