@@ -19,6 +19,7 @@ from zoo.data.manifest import Manifest
 from zoo.data.packed import PackedTexts
 from zoo.data.reader import ClipReader
 from zoo.data.training_set import TrainingSet
+from zoo.data.windows import Windows
 from zoo.errors import DataError
 
 RATE = 16_000
@@ -186,7 +187,7 @@ def test_a_clip_drawn_twice_in_an_epoch_looks_different(tmp_path: Path) -> None:
 
 def test_an_unusable_clip_is_left_out_in_evaluation(tmp_path: Path) -> None:
     manifest = Manifest(broken(tmp_path, "missing.wav"), "s")
-    item = EvaluationSet(read(manifest), 1000)[Key(0, 0)]
+    item = EvaluationSet(read(manifest), Windows([0], 1000, 1000, 1000))[Key(0, 0)]
     assert item.waveform is None
     assert item.bad[0].reason == "missing"
     assert item.bad[0].path == str(tmp_path / "missing.wav")
@@ -203,7 +204,7 @@ def test_a_bad_file_is_opened_once(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     data = make(manifest)
     first = [data[Key(epoch, 1)].bad for epoch in range(5)]
     opened: list[Path] = []
-    for name in ("decode", "duration"):
+    for name in ("decode", "duration", "count_samples"):
         real = getattr(reader_module, name)
         monkeypatch.setattr(
             reader_module, name, lambda path, *rest, real=real: (opened.append(path), real(path, *rest))[1]

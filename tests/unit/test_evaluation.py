@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ from zoo.errors import DataError
 from zoo.evaluate.evaluation import evaluate_objective, extract_features, predict_all
 
 NUM_SAMPLES = 6
+NO = torch.empty(0)
 
 
 class FakeLoader:
@@ -76,6 +78,55 @@ def test_every_clip_once_in_order(sizes: list[int], training: bool) -> None:
     assert [bad.reason for bad in result.bad] == ["zero bytes"] * sizes.count(0)
     assert set(recorder.calls) == {(0, False)}
     assert model.training is training
+
+
+class WindowLoader:
+    """Three clips in windows, the longest first and mixed; clip 1 has lost a window, clip 3 all."""
+
+    CLIPS = ((2, 0, 2), (0, 2, 1))
+
+    def epoch(self, epoch: int, start_batch: int = 0) -> Iterator[Batch]:
+        for number, clips in enumerate(self.CLIPS):
+            ids = torch.tensor(clips) * 10 + number
+            waveform = (ids[:, None] + 1.0) * torch.linspace(-1, 1, NUM_SAMPLES)
+            names = tuple(f"{clip}.wav" for clip in clips)
+            lost = BadAudio(f"{3 - 2 * number}.wav", "path", "NaN", False)
+            yield Batch(waveform, torch.full((3,), NUM_SAMPLES), torch.eye(3)[list(clips)], ids, names, (lost,), clips)
+
+
+@pytest.mark.parametrize("task", ["single-label", "multi-label"])
+def test_a_clip_of_several_windows_counts_once(task: Any) -> None:
+    model = Model().eval()
+    found = predict_all(model, WindowLoader(), Recorder(), "cpu", task=task)
+    features = extract_features(model, WindowLoader(), Recorder(), "cpu")
+    assert found.names == features.names == ("0.wav", "1.wav", "2.wav")
+    assert found.targets is not None
+    assert torch.equal(found.targets, torch.eye(3))
+
+    def of(number: int) -> Tensor:
+        return model.features((number + 1.0) * torch.linspace(-1, 1, NUM_SAMPLES).expand(1, 2, -1), NO, NO)[0].detach()
+
+    windows = [[of(0), of(1)], [of(11)], [of(20), of(20), of(21)]]
+    probability = torch.nn.Softmax(dim=0) if task == "single-label" else torch.nn.Sigmoid()
+    for clip, own in enumerate(windows):
+        torch.testing.assert_close(features.features[clip], torch.stack(own).mean(0))
+        expected = torch.stack([probability(model.head(one)) for one in own]).mean(0)
+        torch.testing.assert_close(probability(found.scores[clip]), expected)
+    assert found.bad == features.bad
+    assert found.bad == (
+        BadAudio("3.wav", "path", "NaN", False),
+        BadAudio("1.wav", "path", "in part unusable: NaN", True),
+    )
+
+
+def test_an_objective_counts_windows_and_tells_clips() -> None:
+    def objective(model: nn.Module, inputs: Inputs) -> tuple[Tensor, dict[str, Tensor]]:
+        return inputs.keys.float().mean(), {}
+
+    got = evaluate_objective(Model(), objective, WindowLoader(), Recorder(), "cpu")
+    assert got.scalars["loss/total"] == pytest.approx((20 + 0 + 20 + 1 + 21 + 11) / 6)
+    assert got.num_clips == 3
+    assert [(one.name, one.used) for one in got.bad] == [("3.wav", False), ("1.wav", True)]
 
 
 def test_features_come_from_the_features_method() -> None:

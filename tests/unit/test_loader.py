@@ -12,11 +12,12 @@ from zoo.data.batch import Batch
 from zoo.data.clip import Clip
 from zoo.data.evaluation_set import EvaluationSet
 from zoo.data.labels import LabelTable
-from zoo.data.loader import Loader, _start_worker
+from zoo.data.loader import Clips, Loader, _start_worker
 from zoo.data.manifest import Manifest, SourceConfig, read_manifest
 from zoo.data.reader import ClipReader
 from zoo.data.sampler import EpochSampler
 from zoo.data.training_set import TrainingSet
+from zoo.data.windows import Windows, read_lengths
 from zoo.errors import DataError
 
 WORKERS = 2
@@ -34,7 +35,10 @@ def make(manifest: Manifest, num_workers: int = 0, pad_to: int | None = 2500, **
     training = choices.pop("training", True)
     labels = LabelTable.from_manifest(manifest, "single-label")
     reader = ClipReader(manifest, labels, 16_000, 400)
-    data = TrainingSet(reader, 2000) if training else EvaluationSet(reader, 2000)
+    if training:
+        data: Clips = TrainingSet(reader, 2000)
+    else:
+        data = EvaluationSet(reader, Windows(read_lengths(reader), 2000, 2000, 2000, first_only=True))
     return Loader(data, EpochSampler(len(data), 3, 0, shuffle=training), num_workers, pad_to, **choices)
 
 

@@ -48,6 +48,41 @@ def test_wider_input_is_an_error_with_both_widths_and_the_cure(position):
         position(PatchGrid(3, 9))
 
 
+def test_open_to_any_length_every_clip_is_stretched_over_its_own_columns(position):
+    """Clips of 9, 5, 7 and 12 columns in a batch of 12: what a table of each clip's own length would have."""
+    position.is_open = True
+    columns = torch.tensor([9, 5, 7, 12])
+    found = position(PatchGrid(3, 12), num_columns=columns).expand(4, -1, -1).view(4, 3, 12, 8)
+    for row, count in zip(found, columns.tolist(), strict=True):
+        alone = position(PatchGrid(3, count)).view(3, count, 8)
+        assert torch.equal(row[:, :count], alone)
+        assert torch.equal(position(PatchGrid(3, count), num_columns=torch.tensor([count])).view(3, count, 8), alone)
+    assert torch.equal(found[1][:, :5], position(TABLE).view(3, 7, 8)[:, :5])
+    assert torch.equal(position(PatchGrid(3, 12))[0].view(3, 12, 8), found[3])
+    with pytest.raises(ShapeError, match="4 patch rows"):
+        position(PatchGrid(4, 12))
+    position.is_open = False
+    with pytest.raises(ShapeError, match="12 patch columns"):
+        position(PatchGrid(3, 12))
+
+
+def test_a_stretched_table_is_torchs_interpolation():
+    position = filled(LearnedPosition(TABLE, 8))
+    position.is_open = True
+    picture = position.table.permute(2, 0, 1)[None]
+    expected = torch.nn.functional.interpolate(picture, (3, 19), mode="bilinear", align_corners=False)
+    found = position(PatchGrid(3, 19)).view(3, 19, 8)
+    torch.testing.assert_close(found, expected[0].permute(1, 2, 0))
+
+
+@pytest.mark.parametrize("form", ["1d", "2d"])
+def test_sinusoids_go_on_as_a_longer_table_has_them(form):
+    position = SinusoidalPosition(TABLE, 8, form)
+    position.is_open = True
+    longer = SinusoidalPosition(PatchGrid(3, 11), 8, form)
+    assert torch.equal(position(PatchGrid(3, 11)), longer(PatchGrid(3, 11)))
+
+
 @pytest.mark.parametrize("rows", [2, 4])
 def test_another_number_of_rows_is_an_error_with_both_numbers(position, rows):
     with pytest.raises(ShapeError, match=f"{rows} patch rows - expected the 3 .* resize"):

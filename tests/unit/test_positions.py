@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zoo.errors import ShapeError
+from zoo.nn.interpolation import stretched_places, take
 from zoo.nn.patch import PatchGrid
 from zoo.weights.positions import (
     Axis,
@@ -16,8 +17,6 @@ from zoo.weights.positions import (
     released_ssast,
     resample,
     split_axes,
-    stretched_places,
-    take,
     time_places,
 )
 

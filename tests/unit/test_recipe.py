@@ -9,6 +9,7 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
+from zoo.data.windows import WindowConfig
 from zoo.errors import RecipeError
 from zoo.recipe import Recipe, dump_recipe, parse_recipe, read_recipe, recipe_differences
 
@@ -335,6 +336,7 @@ def test_a_change_of_kind_keeps_keys_and_says_which_do_not_fit() -> None:
         (CLASSIFY, ["model.kind=passt", "model.patchout_freq=12"], "model.patchout_freq: "),
         (CLASSIFY, ["evaluate.every_epochs=1", "evaluate.every_clips=1"], "evaluate.every_clips: found beside"),
         (CLASSIFY, ["front_end.n_fft=256"], "front_end.n_fft: "),
+        (CLASSIFY, ["evaluate.long_clips=whole", "data.padding=as_source"], "evaluate.long_clips: found 'whole' with"),
     ],
 )
 def test_contradictions_are_at_their_key(text: str, overrides: list[str], line: str) -> None:
@@ -358,6 +360,23 @@ def test_the_number_of_classes_follows_the_data_unless_it_is_stated() -> None:
     assert parse(CLASSIFY, "data.labels=[a, b]").model.model_fields_set.isdisjoint({"num_classes"})
     assert "num_classes" not in dump_recipe(parse(CLASSIFY))
     assert "num_classes: 2" in dump_recipe(parse(CLASSIFY, "data.labels=[a, b]", "model.num_classes=2"))
+
+
+@pytest.mark.parametrize(
+    ("text", "overrides", "expected"),
+    [
+        (CLASSIFY, [], WindowConfig(long_clips="windows", overlap=0.5, max_seconds=60.0)),
+        (PRETRAIN, [], WindowConfig(long_clips="beginning")),
+        (PRETRAIN, ["evaluate.long_clips=windows", "evaluate.overlap=0"], WindowConfig(overlap=0.0)),
+        (
+            CLASSIFY,
+            ["evaluate.long_clips=whole", "evaluate.max_seconds=9"],
+            WindowConfig(long_clips="whole", max_seconds=9.0),
+        ),
+    ],
+)
+def test_what_is_done_with_long_clips(text: str, overrides: list[str], expected: WindowConfig) -> None:
+    assert parse(text, *overrides).windows == expected
 
 
 def test_what_is_allowed() -> None:

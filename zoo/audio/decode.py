@@ -7,7 +7,6 @@ reason; what is odd but usable comes back with a word about it, for the bad-audi
 import errno
 import math
 import os
-import re
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,24 +19,17 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from zoo.audio.resample import reach, reduced, resample
+from zoo.audio.oddities import UNKNOWN_LENGTH, odd_name, oddities_of
+from zoo.audio.resample import reach, reduced, resample, resampled_length
 from zoo.errors import DataError
 
-_COMMON_RATES = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
 _MAX_RATE = 1_000_000
 _MAX_HOURS = 24
 _BLOCK = 1 << 22  # numbers read at a time: hours of many channels never lie in memory at once
-_UNKNOWN_LENGTH = 1 << 62  # soundfile's count of frames where the header has none (2**63 - 1)
-_STREAMED = 0x7FFF_F000  # sizes from here on are what programs write into a header before they know the size
-_SILENT = 2.0**-16
-_FULL_SCALE = 2.0
 _MAX_PEAK = 1e15  # its power spectrum still fits float32
 _MP3_RESERVOIR = 20 * 1152
-_LONG_NAME = 200  # bytes; most file systems end at 255
 _SHORT = {"PCM_16", "PCM_S8", "PCM_U8"}  # subtypes whose samples are 16-bit numbers, or fewer bits of them
 _SHORT_STEP = np.float32(2.0**-15)
-_CUT_OGG = "Last page lacks an end-of-stream bit"
-_WAV_SIZE = re.compile(r"^\s*data\s*: (\d+) \(should be (\d+)\)", re.MULTILINE)
 
 
 class UnusableAudio(DataError):  # noqa: N818 - named for the file, not for the error
@@ -110,6 +102,15 @@ def duration(path: str | Path) -> float:
         return audio.duration
 
 
+def count_samples(path: str | Path, sample_rate: int) -> int:
+    """Exactly as many samples as `decode` gives of the whole file at `sample_rate` (Hz), if the header is right.
+
+    Raises: UnusableAudio - as `duration`.
+    """
+    with open_audio(path) as audio:
+        return audio.count_samples(sample_rate)
+
+
 class OpenAudio:
     """An open audio file: its length and a stretch of it cost one opening together."""
 
@@ -121,12 +122,11 @@ class OpenAudio:
     @property
     def duration(self) -> float:
         """See the function `duration`."""
-        frames = self._file.frames
-        if frames >= _UNKNOWN_LENGTH:
-            frames = self._read(0, frames)[0].size
-        if frames == 0:
-            raise UnusableAudio(self._path, "no samples")
-        return float(frames / self._file.samplerate)
+        return float(self._stated_frames() / self._file.samplerate)
+
+    def count_samples(self, sample_rate: int) -> int:
+        """See the function `count_samples`."""
+        return resampled_length(self._stated_frames(), self._file.samplerate, sample_rate)
 
     def decode(self, sample_rate: int, start: float | None = None, stop: float | None = None) -> Decoded:
         """See the function `decode`. Where it raises, the file has to be opened anew for another stretch."""
@@ -141,8 +141,8 @@ class OpenAudio:
         begin, end = _frames_for(path, file, sample_rate, first, last)
         mono, failed = self._read(begin, end)
         low, high = _check_range(path, mono, failed)
-        is_cut = failed or mono.size < end - begin < _UNKNOWN_LENGTH
-        oddities = _oddities(file, mono.size, low, high, is_cut) + _odd_name(path)
+        is_cut = failed or mono.size < end - begin < UNKNOWN_LENGTH
+        oddities = oddities_of(file, mono.size, low, high, is_cut) + odd_name(path)
         waveform = resample(torch.from_numpy(mono), rate, sample_rate)
         if first or last is not None:  # what the resampler saw on either side goes
             offset = first - begin * sample_rate // rate
@@ -150,6 +150,14 @@ class OpenAudio:
             if waveform.shape[0] == 0:
                 raise UnusableAudio(path, "no samples")
         return Decoded(waveform, oddities)
+
+    def _stated_frames(self) -> int:
+        frames = self._file.frames
+        if frames >= UNKNOWN_LENGTH:
+            frames = self._read(0, frames)[0].size
+        if frames == 0:
+            raise UnusableAudio(self._path, "no samples")
+        return frames
 
     def _read(self, begin: int, end: int) -> tuple[np.ndarray, bool]:
         is_read, self._is_read = self._is_read, True
@@ -220,7 +228,7 @@ def _frames_for(
     # Begin where samples of both rates coincide: the resampler then does the same sums as for the whole clip.
     begin = max(0, first * step_in // step_out - margin) // step_in * step_in
     end = declared if last is None else min(declared, -(-last * step_in // step_out) + margin)
-    if _UNKNOWN_LENGTH > end - begin > _MAX_HOURS * 3600 * rate:
+    if UNKNOWN_LENGTH > end - begin > _MAX_HOURS * 3600 * rate:
         raise UnusableAudio(path, f"longer than {_MAX_HOURS} hours: it has to be read in stretches")
     return begin, end
 
@@ -276,40 +284,3 @@ def _check_range(path: str | Path, mono: np.ndarray, failed: bool) -> tuple[floa
     if max(-low, high) > _MAX_PEAK:
         raise UnusableAudio(path, f"samples as large as {max(-low, high):.0e}")
     return low, high
-
-
-def _oddities(file: soundfile.SoundFile, size: int, low: float, high: float, is_cut: bool) -> tuple[str, ...]:
-    """What the owner of a usable file may want to know. The texts are stable: logs are counted by them."""
-    checks = {
-        f"odd rate {file.samplerate} Hz": file.samplerate not in _COMMON_RATES,
-        f"{file.channels} channels": file.channels > 2,
-        "hours long": _UNKNOWN_LENGTH > file.frames > 3600 * file.samplerate,
-        "truncated": is_cut or _header_promises_more(file.extra_info),
-        "one sample": size == 1,
-        "silent": size > 1 and high - low < _SILENT,
-        "beyond full scale": max(-low, high) > _FULL_SCALE,
-    }
-    return tuple(text for text, applies in checks.items() if applies)
-
-
-def _odd_name(path: str | Path) -> tuple[str, ...]:
-    """Names that other programs stumble over."""
-    name = os.path.basename(path)
-    checks = {"name that is no UTF-8": not _is_utf8(name), "very long name": len(os.fsencode(name)) > _LONG_NAME}
-    return tuple(text for text, applies in checks.items() if applies)
-
-
-def _is_utf8(name: str) -> bool:
-    if name.isascii():
-        return True
-    try:
-        name.encode("utf-8")
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _header_promises_more(info: str) -> bool:
-    """libsndfile quietly corrects a count of frames that the file cannot hold; its notes tell."""
-    sizes = _WAV_SIZE.search(info)
-    return _CUT_OGG in info or (sizes is not None and int(sizes[2]) < int(sizes[1]) < _STREAMED)

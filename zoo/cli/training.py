@@ -117,17 +117,33 @@ def evaluate(
         Literal["single-label", "multi-label"] | None, typer.Option(help="Where the checkpoint does not say it.")
     ] = None,
     unknown_labels: Annotated[Literal["error", "ignore"], typer.Option(help="Labels the table lacks.")] = "error",
+    long_clips: Annotated[
+        str | None,
+        typer.Option(
+            metavar="windows|whole|beginning",
+            help="What of clips longer than the model is looked at. Default: as in the run, else windows.",
+        ),
+    ] = None,
+    overlap: Annotated[
+        float | None, typer.Option(help="Share of a window that the next repeats; the run's, else 0.5.")
+    ] = None,
+    max_seconds: Annotated[
+        float | None, typer.Option(help="Of --long-clips whole: longer clips in windows of it; the run's, else 60.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Metrics of a trained model on labelled clips.
+    """Metrics of a trained model on labelled clips of any length.
 
     Example:  zoo evaluate runs/mine data/eval.csv --split test
+
+    Example:  zoo evaluate runs/mine long_clips --long-clips windows --overlap 0.75
 
     Example:  zoo evaluate ast-base-stride10 eval.json --labels class_labels_indices.csv --task multi-label
     """
     from zoo.use.console import Console
     from zoo.use.evaluate import evaluate_checkpoint
 
+    console = Console(quiet=as_json)
     result = evaluate_checkpoint(
         checkpoint,
         manifest,
@@ -138,11 +154,15 @@ def evaluate(
         labels=labels,
         task=task,
         unknown_labels=unknown_labels,
+        long_clips=long_clips,
+        overlap=overlap,
+        max_seconds=max_seconds,
+        counting=console.counting,
     )
     if as_json:
         print_json(result)
     else:
-        Console().metrics(result)
+        console.metrics(result)
 
 
 @app.command()

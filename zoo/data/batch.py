@@ -40,6 +40,8 @@ class Batch:
     bad: tuple[BadAudio, ...] = ()
     partners: Partners | None = None
     """Clips to mix into these; None mixes nothing. They are no clips of the batch, and not named or counted in it."""
+    clips: tuple[int, ...] = ()
+    """In evaluation, the place in the manifest of the clip that each row is a window of."""
 
     def __len__(self) -> int:
         return self.waveform.shape[0]

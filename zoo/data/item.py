@@ -34,6 +34,8 @@ class Item:
     name: str
     bad: tuple[BadAudio, ...] = ()
     """Of the clip, of those that it replaces, and of its partners."""
+    clip: int = -1
+    """In evaluation, the clip's place in its manifest: all of its windows have one."""
     waveform_partner: "Partner | None" = None
     log_mel_partner: "Partner | None" = None
 
@@ -86,6 +88,7 @@ class Collate:
             names=tuple(item.name for item in used),
             bad=bad,
             partners=partners,
+            clips=tuple(item.clip for item in used),
         )
 
     def _width(self, used: Sequence[Item]) -> int:

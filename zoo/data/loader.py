@@ -16,7 +16,6 @@ from torch.utils.data import DataLoader, Dataset
 
 from zoo.data.batch import Batch
 from zoo.data.item import Collate, Item, Key
-from zoo.data.sampler import EpochSampler
 from zoo.errors import DataError
 
 
@@ -31,6 +30,21 @@ class Clips(Protocol):
         """One of them. Raises DataError where the run has to stop."""
 
 
+@runtime_checkable
+class Sampler(Protocol):
+    """Which items make up which batch, as a function of the epoch alone."""
+
+    @property
+    def num_clips(self) -> int:
+        """Items of the data set."""
+
+    def num_batches(self) -> int:
+        """Batches of an epoch."""
+
+    def batches(self, epoch: int, start_batch: int = 0) -> Iterator[list[Key]]:
+        """An epoch from a batch on: exactly the tail of the whole epoch."""
+
+
 class Loader:
     """The batches of one data set, epoch after epoch.
 
@@ -42,7 +56,7 @@ class Loader:
     def __init__(
         self,
         dataset: Clips,
-        sampler: EpochSampler,
+        sampler: Sampler,
         num_workers: int = 0,
         pad_to: int | None = None,
         pin: bool = False,
@@ -50,6 +64,7 @@ class Loader:
         assert sampler.num_clips == len(dataset), (sampler.num_clips, len(dataset))
         self.seconds_waiting = 0.0
         """Seconds, since the start, in which `next` of an epoch had not yet a batch to give."""
+        self.dataset = dataset
         self._sampler = sampler
         self._plan = _Plan(sampler)
         self._loader: DataLoader[Item | DataError] = DataLoader(
@@ -101,7 +116,7 @@ class Loader:
 class _Plan:
     """What torch's loader takes for a batch sampler: the rest of the epoch that is asked for."""
 
-    def __init__(self, sampler: EpochSampler) -> None:
+    def __init__(self, sampler: Sampler) -> None:
         self._sampler = sampler
         self.epoch = 0
         self.start_batch = 0

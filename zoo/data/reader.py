@@ -6,7 +6,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from zoo.audio.decode import Decoded, UnusableAudio, decode, duration
+from zoo.audio.decode import Decoded, UnusableAudio, count_samples, decode, duration
 from zoo.data.batch import BadAudio
 from zoo.data.item import Item
 from zoo.data.labels import LabelTable, multi_hot
@@ -56,12 +56,12 @@ class ClipReader:
         return round((start or 0.0) * self.sample_rate), None if stop is None else round(stop * self.sample_rate)
 
     def length(self, index: int) -> int:
-        """Samples of the clip, as the header of its file and its cut say.
+        """Samples of the clip, as the header of its file and its cut say: exactly what `read` gives, if they are right.
 
         Raises: UnusableAudio - as `zoo.audio.decode.duration`.
         """
         first, last = self.cut(index)
-        end = round(duration(self.path(index)) * self.sample_rate)
+        end = count_samples(self.path(index), self.sample_rate)
         return (end if last is None else min(last, end)) - first
 
     def read(self, index: int, first: int = 0, num_samples: int | None = None) -> Decoded:

@@ -1,6 +1,6 @@
 """What the training loop calls to measure a model: metrics to return, pictures to log."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +9,7 @@ import torch
 from zoo.audio.front_end import MelConfig
 from zoo.audio.picture import draw_log_mels
 from zoo.data.bad_audio import BadAudioLog
-from zoo.data.batch import Inputs
+from zoo.data.batch import Batch, Inputs
 from zoo.data.labels import LabelTable
 from zoo.data.loader import Loader
 from zoo.evaluate.chance import chance_levels
@@ -33,8 +33,13 @@ class Setting:
     precision: Precision
     log_image: LogImage
     bad_audio: BadAudioLog
-    num_images: int
-    """Clips drawn at every evaluation."""
+    examples: tuple[Batch, ...]
+    """What is drawn at every evaluation, a clip each; its first window where it is longer than the model."""
+
+    def example_inputs(self) -> Iterator[Inputs]:
+        """What the model sees of the examples."""
+        for batch in self.examples:
+            yield self.make_inputs(batch.to(self.device), 0, False)
 
 
 class ClassifierEvaluation:
@@ -51,7 +56,7 @@ class ClassifierEvaluation:
     def __call__(self, clips: int) -> dict[str, float]:
         """`eval/*` after so many training clips."""
         on = self.setting
-        found = predict_all(on.model, on.loader, on.make_inputs, on.device, on.precision)
+        found = predict_all(on.model, on.loader, on.make_inputs, on.device, on.precision, self.labels.task)
         assert found.targets is not None
         on.bad_audio.add(found.bad)
         self.num_clips = len(found.names)
@@ -66,16 +71,18 @@ class ClassifierEvaluation:
         return self.results
 
     def _draw(self, found: Scores, clips: int) -> None:
-        """The log-mels of the first clips, titled with what they are and what the model says."""
+        """The log-mels of the first clips, titled with what they are and what the model says of the whole clip."""
         on = self.setting
-        inputs = _first_inputs(on) if on.num_images else None
-        if inputs is None or found.targets is None:
-            return
+        assert found.targets is not None
         pictures = []
-        for i, name in enumerate(inputs.names[: on.num_images]):
-            true = [self.labels.names[c] for c in found.targets[i].nonzero().flatten().tolist()]
-            said = self.labels.names[int(found.scores[i].argmax())]
-            log_mel = real_part(inputs, i)
+        for inputs in on.example_inputs():
+            (name,) = inputs.names
+            if name not in found.names:  # its file has gone since it was read as an example
+                continue
+            place = found.names.index(name)
+            true = [self.labels.names[c] for c in found.targets[place].nonzero().flatten().tolist()]
+            said = self.labels.names[int(found.scores[place].argmax())]
+            log_mel = real_part(inputs, 0)
             pictures.append(draw_log_mels({f"{name}: {', '.join(true)}, model: {said}": log_mel}, on.front_end))
         _log_all(on.log_image, {"log_mel/input": pictures}, clips)
 
@@ -107,17 +114,13 @@ class PretextEvaluation:
 
     def _draw(self, clips: int) -> None:
         on = self.setting
-        inputs = _first_inputs(on) if on.num_images else None
-        if inputs is not None:
-            on.model.eval()
-            pictures = pretraining_pictures(on.model, inputs, on.front_end, on.num_images, self.rescale)
-            _log_all(on.log_image, pictures, clips)
-
-
-def _first_inputs(on: Setting) -> Inputs | None:
-    """The inputs of the first batch that has a usable clip."""
-    batch = next((batch for batch in on.loader.epoch(0) if len(batch)), None)
-    return None if batch is None else on.make_inputs(batch.to(on.device), 0, False)
+        on.model.eval()
+        pictures: dict[str, list[Picture]] = {}
+        with on.model.any_length():
+            for inputs in on.example_inputs():
+                for tag, several in pretraining_pictures(on.model, inputs, on.front_end, 1, self.rescale).items():
+                    pictures.setdefault(tag, []).extend(several)
+        _log_all(on.log_image, pictures, clips)
 
 
 def _log_all(log_image: LogImage, pictures: dict[str, list[Picture]], clips: int) -> None:

@@ -1,6 +1,10 @@
-"""A model over a whole data set: its scores, its features, or its loss."""
+"""A model over a whole data set: its scores, its features, or its loss.
+
+A clip may come in several windows, in whatever order: their outputs are averaged, and each clip counts once.
+"""
 
 import contextlib
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
@@ -10,7 +14,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from zoo.data.batch import BadAudio, Batch, Inputs
+from zoo.data.labels import Task
 from zoo.errors import DataError
+from zoo.evaluate.averaging import Average, average_windows, mean_output, mean_probability
+from zoo.evaluate.bad_clips import judge_clips
 
 MakeInputs = Callable[[Batch, int, bool], Inputs]
 Objective = Callable[[nn.Module, Inputs], tuple[Tensor, dict[str, Tensor]]]
@@ -19,7 +26,7 @@ Precision = Literal["fp32", "bf16"]
 
 @runtime_checkable
 class Batches(Protocol):
-    """The clips to evaluate, each once."""
+    """The clips to evaluate, each once, or each of their windows once. `Batch.clips` says which is whose."""
 
     def epoch(self, epoch: int, start_batch: int = 0) -> Iterator[Batch]:
         """All batches. Some may hold fewer clips than others or none, where clips could not be used."""
@@ -27,19 +34,20 @@ class Batches(Protocol):
 
 @dataclass(frozen=True)
 class Scores:
-    """What a model says of every usable clip, in the order of the data; on the CPU, in float32."""
+    """What a model says of every usable clip, in the order of the manifest; on the CPU, in float32."""
 
     names: tuple[str, ...]
     scores: Float[Tensor, "n cls"]
     """Logits."""
     targets: Float[Tensor, "n cls"] | None
     bad: tuple[BadAudio, ...]
-    """Clips that could not be used, which have no row here, and odd ones, which have."""
+    """Clips that could not be used, which have no row here, and odd ones, which have. A clip of which a window could
+    not be used is odd."""
 
 
 @dataclass(frozen=True)
 class Features:
-    """A model's vector for every usable clip, in the order of the data; on the CPU, in float32."""
+    """A model's vector for every usable clip, in the order of the manifest; on the CPU, in float32."""
 
     names: tuple[str, ...]
     features: Float[Tensor, "n embed"]
@@ -53,9 +61,13 @@ def predict_all(
     make_inputs: MakeInputs,
     device: torch.device | str,
     precision: Precision = "fp32",
+    task: Task = "single-label",
 ) -> Scores:
-    """The logits of every clip. Raises DataError when no clip can be used."""
-    return Scores(*_collect(model, model, loader, make_inputs, device, precision))
+    """The logits of every clip; of several windows, those of the mean probability, which depends on the task.
+
+    Raises DataError when no clip can be used.
+    """
+    return Scores(*_collect(model, model, loader, make_inputs, device, precision, mean_probability(task)))
 
 
 def extract_features(
@@ -65,9 +77,9 @@ def extract_features(
     device: torch.device | str,
     precision: Precision = "fp32",
 ) -> Features:
-    """`model.features` of every clip. Raises DataError when no clip can be used."""
+    """`model.features` of every clip; of several windows, their mean. Raises DataError when no clip can be used."""
     features: Callable[..., Tensor] = model.features  # type: ignore[assignment]  # nn.Module types attributes as modules
-    return Features(*_collect(model, features, loader, make_inputs, device, precision))
+    return Features(*_collect(model, features, loader, make_inputs, device, precision, mean_output))
 
 
 @dataclass(frozen=True)
@@ -87,7 +99,7 @@ def evaluate_objective(
     device: torch.device | str,
     precision: Precision = "fp32",
 ) -> Means:
-    """The loss and the scalars of an objective: means over batches, each weighted by its clips.
+    """The loss and the scalars of an objective: means over batches, each weighted by its windows.
 
     A masked-patch loss is measured on the same masks every time, since evaluation always uses the same keys.
     Raises DataError when no clip can be used.
@@ -95,6 +107,7 @@ def evaluate_objective(
     sums: dict[str, Tensor] = {}
     bad: list[BadAudio] = []
     count = 0
+    windows: Counter[str] = Counter()
     with _evaluating(model, device, precision):
         for batch in loader.epoch(0):
             bad += batch.bad
@@ -103,9 +116,11 @@ def evaluate_objective(
                 for tag, value in {"loss/total": loss, **scalars}.items():
                     sums[tag] = sums.get(tag, torch.zeros((), device=value.device)) + value.float() * len(batch)
                 count += len(batch)
+                windows.update(batch.names)
     if not count:
         raise _no_clip(bad)
-    return Means({tag: float(total.item()) / count for tag, total in sums.items()}, count, tuple(bad))
+    means = {tag: float(total.item()) / count for tag, total in sums.items()}
+    return Means(means, len(windows), judge_clips(bad, windows))
 
 
 def _collect(
@@ -115,9 +130,11 @@ def _collect(
     make_inputs: MakeInputs,
     device: torch.device | str,
     precision: Precision,
+    average: Average,
 ) -> tuple[tuple[str, ...], Tensor, Tensor | None, tuple[BadAudio, ...]]:
     """(names, outputs (n, ·), targets (n, C) or None, bad) of a function of the inputs over all batches."""
     names: list[str] = []
+    clips: list[int] = []
     outputs: list[Tensor] = []
     targets: list[Tensor] = []
     bad: list[BadAudio] = []
@@ -127,23 +144,27 @@ def _collect(
             if len(batch):
                 inputs = make_inputs(batch.to(device), 0, False)
                 outputs.append(function(inputs.log_mel, inputs.num_frames, inputs.keys).float())
+                clips += batch.clips or range(len(names), len(names) + len(batch))
                 names += batch.names
                 if batch.target is not None:
                     targets.append(batch.target)
     if not names:
         raise _no_clip(bad)
     # Read back once, at the end: the device never waits for the host.
-    return tuple(names), torch.cat(outputs).cpu(), torch.cat(targets).float().cpu() if targets else None, tuple(bad)
+    merged, firsts = average_windows(torch.cat(outputs).cpu(), clips, average)
+    target = torch.cat(targets).float().cpu()[firsts] if targets else None
+    return tuple(names[row] for row in firsts), merged, target, judge_clips(bad, Counter(names))
 
 
 @contextlib.contextmanager
 def _evaluating(model: nn.Module, device: torch.device | str, precision: Precision) -> Iterator[None]:
-    """Without gradients, in eval mode, and afterwards in the mode from before."""
+    """Without gradients, in eval mode, with positions for clips of any length; afterwards as before."""
     was_training = model.training
     model.eval()
+    any_length = getattr(model, "any_length", contextlib.nullcontext)
     autocast = torch.autocast(torch.device(device).type, torch.bfloat16, enabled=precision == "bf16")
     try:
-        with torch.no_grad(), autocast:
+        with torch.no_grad(), autocast, any_length():
             yield
     finally:
         model.train(was_training)

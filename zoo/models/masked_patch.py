@@ -1,6 +1,7 @@
 """The pretraining model of SSAST: hides patches of a clip and predicts them from the rest."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
 
 import torch
@@ -114,6 +115,10 @@ class MaskedPatchModel(nn.Module):
         """Frames of the longest input for which the position table has a column for every patch."""
         return self.backbone.max_frames
 
+    def any_length(self) -> AbstractContextManager[None]:
+        """As `SpectrogramModel.any_length`."""
+        return self.backbone.any_length()
+
     def forward(
         self,
         log_mel: Float[Tensor, "..."],
@@ -129,7 +134,7 @@ class MaskedPatchModel(nn.Module):
         Raises ShapeError as there, and for masks that do not fit the grid.
         """
         log_mel = accept(log_mel, self.front_end)
-        check_input(log_mel, num_frames, self.config, self.min_frames, self.max_frames)
+        self._check(log_mel, num_frames)
         patches, grid = self.backbone.embedding.patches(log_mel)
         is_padded = self.backbone.embedding.padding(num_frames, grid)
         if keys is None:
@@ -213,7 +218,7 @@ class MaskedPatchModel(nn.Module):
             normalised patch by patch says nothing about them (He et al. 2022 draw theirs so too).
         """
         log_mel = accept(log_mel, self.front_end)
-        check_input(log_mel, num_frames, self.config, self.min_frames, self.max_frames)
+        self._check(log_mel, num_frames)
         patches, grid = self.backbone.embedding.patches(log_mel)
         is_padded = self.backbone.embedding.padding(num_frames, grid)
         if keys is None:
@@ -234,6 +239,10 @@ class MaskedPatchModel(nn.Module):
             fold_patches(values.masked_fill(hidden, 0.0), grid, patch_size),
             fold_patches(torch.where(hidden, predicted, values), grid, patch_size),
         )
+
+    def _check(self, log_mel: Tensor, num_frames: Tensor | None) -> None:
+        max_frames = None if self.backbone.is_open else self.max_frames
+        check_input(log_mel, num_frames, self.config, self.min_frames, max_frames)
 
     @property
     def _stride(self) -> tuple[int, int]:

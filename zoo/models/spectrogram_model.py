@@ -1,6 +1,7 @@
 """What every model of the zoo offers: tokens, features and logits of a log-mel, of clips of any length."""
 
 from abc import abstractmethod
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -50,6 +51,15 @@ class SpectrogramModel(nn.Module):
     def min_frames(self) -> int:
         """Frames of the shortest possible input."""
         return self.config.min_frames
+
+    def any_length(self) -> AbstractContextManager[None]:
+        """A context in which clips longer than the position table are taken too, in evaluation.
+
+        Each such clip gets the table stretched over its own columns, as if the model were loaded at its length with
+        `positions="resample"`; others, also in the same batch, get it as it is. Models without a table take clips of
+        any length anyway.
+        """
+        return nullcontext()
 
     @abstractmethod
     def encode(

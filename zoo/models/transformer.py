@@ -1,6 +1,7 @@
 """The one skeleton behind every transformer of the zoo: embedding -> encoder -> aggregator -> head."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated, Literal
 
 from jaxtyping import Bool, Float, Int
@@ -141,12 +142,26 @@ class SpectrogramTransformer(SpectrogramModel):
         patch = self.embedding.patch
         return self.embedding.position.grid.time * patch.stride[1] + patch.patch_size[1] - 1
 
+    @contextmanager
+    def any_length(self) -> Iterator[None]:
+        position = self.embedding.position
+        was_open, position.is_open = position.is_open, True
+        try:
+            yield
+        finally:
+            position.is_open = was_open
+
+    @property
+    def is_open(self) -> bool:
+        """Whether clips longer than `max_frames` are taken: within `any_length`."""
+        return self.embedding.position.is_open
+
     def encode(
         self,
         log_mel: Float[Tensor, "..."],
         num_frames: Int[Tensor, "..."] | None,
         keys: Int[Tensor, "batch"] | None,
     ) -> tuple[Float[Tensor, "batch token embed"], Bool[Tensor, "batch token"] | None]:
-        check_input(log_mel, num_frames, self.config, self.min_frames, self.max_frames)
+        check_input(log_mel, num_frames, self.config, self.min_frames, None if self.is_open else self.max_frames)
         tokens, is_padded = self.embedding(log_mel, num_frames, keys)
         return self.encoder(tokens, is_padded), is_padded

@@ -75,7 +75,10 @@ class Embedding(nn.Module):
         """Adds positions, leaves patches out, puts the prefix in front; the padding then covers the prefix too."""
         if keys is None and self.training:
             keys = random_keys(patches.shape[0], patches.device)
-        tokens = patches + self.position(grid, keys)
+        if self.position.is_open:
+            tokens = patches + self.position(grid, keys, num_columns=_num_columns(is_padded, grid))
+        else:
+            tokens = patches + self.position(grid, keys)
         if self.patchout is not None:
             tokens, is_padded, _ = self.patchout(tokens, grid, is_padded, keys)
         tokens = self.dropout(self.prefix(tokens))  # (B, P + N', D)
@@ -92,3 +95,8 @@ class Embedding(nn.Module):
         """num_frames: how many frames of each clip are real (None: all). keys: one per clip, for training's draws."""
         patches, grid = self.patches(log_mel)
         return self.assemble(patches, grid, self.padding(num_frames, grid), keys)
+
+
+def _num_columns(is_padded: Bool[Tensor, "batch patch"] | None, grid: PatchGrid) -> Int[Tensor, "batch"] | None:
+    """How many columns of every clip are real; padding lies at the end of time."""
+    return None if is_padded is None else (~is_padded[:, : grid.time]).sum(dim=1)

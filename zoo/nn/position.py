@@ -2,7 +2,11 @@
 
 Column t of the input always takes column t of the table, whatever the width of the batch, so a clip padded in a wider
 batch is the clip alone. Narrower input takes the first columns; wider input, or another number of rows, is an error:
-tables are resized at build or load only. (PaSST's random window in training is the one stated exception.)
+tables are resized at build or load only. There are two stated exceptions: PaSST's random window in training, and
+`is_open`, which whole clips of any length are evaluated with. Then a clip with more patch columns than the table takes
+the table stretched over its own columns (sinusoids, which have no end, go on): what a model gets that is loaded at that
+length with `positions="resample"`. How many columns a clip has is told by `num_columns`; what the batch is padded to
+plays no part.
 """
 
 import torch
@@ -11,20 +15,38 @@ from torch import Tensor, nn
 
 from zoo.draws import random_keys, uniform
 from zoo.errors import ShapeError
+from zoo.nn.interpolation import stretched_places, take
 from zoo.nn.patch import PatchGrid
 
 
-def _check_fits(grid: PatchGrid, num_freq: int, num_time: int) -> None:
+def _check_fits(grid: PatchGrid, num_freq: int, num_time: int, is_open: bool) -> None:
     if grid.freq != num_freq:
         raise ShapeError(
             f"position: input has {grid.freq} patch rows - expected the {num_freq} of the position table - resize the "
             "table to this n_mels when building or loading"
         )
-    if grid.time > num_time:
+    if grid.time > num_time and not is_open:
         raise ShapeError(
             f"position: input has {grid.time} patch columns - expected at most the {num_time} of the position table - "
             "resize the table to this n_frames when building or loading, or cut the clip"
         )
+
+
+def _clip_lengths(grid: PatchGrid, num_columns: Int[Tensor, "batch"] | None, table: Tensor) -> Int[Tensor, "clip 1"]:
+    """Patch columns of every clip; of all clips at once where none is padded."""
+    if num_columns is None:
+        return torch.full((1, 1), grid.time, device=table.device)
+    return num_columns[:, None]
+
+
+def _stretched(
+    table: Float[Tensor, "..."], dim: int, grid: PatchGrid, num_columns: Int[Tensor, "batch"] | None
+) -> Float[Tensor, "..."]:
+    """The columns of each clip, as a new axis 0: those of the table, stretched where the clip has more."""
+    num_time = table.shape[dim]
+    lengths = _clip_lengths(grid, num_columns, table).clamp(min=num_time)
+    places = stretched_places(lengths, num_time, grid.time)  # (B or 1, T)
+    return take(table, dim, places.flatten()).unflatten(dim, places.shape).movedim(dim, 0)
 
 
 class LearnedPosition(nn.Module):
@@ -36,14 +58,22 @@ class LearnedPosition(nn.Module):
 
     def __init__(self, grid: PatchGrid, embed_dim: int) -> None:
         super().__init__()
+        self.is_open = False
         self.table = nn.Parameter(torch.zeros(grid.freq, grid.time, embed_dim))
 
     @property
     def grid(self) -> PatchGrid:
         return PatchGrid(self.table.shape[0], self.table.shape[1])
 
-    def forward(self, grid: PatchGrid, keys: Int[Tensor, "batch"] | None = None) -> Float[Tensor, "1 patch embed"]:
-        _check_fits(grid, *self.grid)
+    def forward(
+        self,
+        grid: PatchGrid,
+        keys: Int[Tensor, "batch"] | None = None,
+        num_columns: Int[Tensor, "batch"] | None = None,
+    ) -> Float[Tensor, "batch_or_1 patch embed"]:
+        _check_fits(grid, *self.grid, self.is_open)
+        if grid.time > self.grid.time:
+            return _stretched(self.table, 1, grid, num_columns).flatten(1, 2)  # (B, N, D)
         return self.table[:, : grid.time].flatten(0, 1).unsqueeze(0)  # (1, N, D)
 
 
@@ -70,31 +100,47 @@ class SinusoidalPosition(nn.Module):
                 f"position: embed_dim {embed_dim} - expected a multiple of {divisor} for {form} sinusoids - change "
                 "embed_dim"
             )
+        self.is_open = False
         self.form = form
-        freq = torch.arange(grid.freq, dtype=torch.float64)
-        time = torch.arange(grid.time, dtype=torch.float64)
-        if form == "2d":
-            rows = torch.cat(_sin_cos(freq, embed_dim // 4), dim=-1)[:, None]  # (F, 1, D / 2)
-            columns = torch.cat(_sin_cos(time, embed_dim // 4), dim=-1)[None]  # (1, T, D / 2)
-            shape = (grid.freq, grid.time, embed_dim // 2)
-            table = torch.cat([rows.expand(shape), columns.expand(shape)], dim=-1)
-        else:
-            place = freq[:, None] * grid.time + time
-            table = torch.stack(_sin_cos(place, embed_dim // 2), dim=-1).flatten(-2)
+        table = _sinusoids(grid, torch.tensor([[grid.time]]), embed_dim, form)[0]
         self.register_buffer("table", table.float(), persistent=False)  # (F, T, D)
 
     @property
     def grid(self) -> PatchGrid:
         return PatchGrid(self.table.shape[0], self.table.shape[1])
 
-    def forward(self, grid: PatchGrid, keys: Int[Tensor, "batch"] | None = None) -> Float[Tensor, "1 patch embed"]:
-        _check_fits(grid, *self.grid)
+    def forward(
+        self,
+        grid: PatchGrid,
+        keys: Int[Tensor, "batch"] | None = None,
+        num_columns: Int[Tensor, "batch"] | None = None,
+    ) -> Float[Tensor, "batch_or_1 patch embed"]:
+        _check_fits(grid, *self.grid, self.is_open)
+        if grid.time > self.grid.time:
+            widths = _clip_lengths(grid, num_columns, self.table).clamp(min=self.grid.time)
+            table = _sinusoids(grid, widths, self.table.shape[2], self.form)
+            return table.to(self.table.dtype).flatten(1, 2)  # (B, N, D)
         return self.table[:, : grid.time].flatten(0, 1).unsqueeze(0)  # (1, N, D)
+
+
+def _sinusoids(
+    grid: PatchGrid, widths: Int[Tensor, "clip 1"], embed_dim: int, form: str
+) -> Float[Tensor, "clip_or_1 freq time embed"]:
+    """The vectors of every place; `widths` are those of the tables that form 1d numbers its places by. float64."""
+    freq = torch.arange(grid.freq, dtype=torch.float64, device=widths.device)
+    time = torch.arange(grid.time, dtype=torch.float64, device=widths.device)
+    if form == "2d":
+        rows = torch.cat(_sin_cos(freq, embed_dim // 4), dim=-1)[:, None]  # (F, 1, D / 2)
+        columns = torch.cat(_sin_cos(time, embed_dim // 4), dim=-1)[None]  # (1, T, D / 2)
+        shape = (grid.freq, grid.time, embed_dim // 2)
+        return torch.cat([rows.expand(shape), columns.expand(shape)], dim=-1)[None]
+    place = freq[:, None] * widths[:, :, None] + time  # (clips, F, T)
+    return torch.stack(_sin_cos(place, embed_dim // 2), dim=-1).flatten(-2)
 
 
 def _sin_cos(place: Tensor, num_waves: int) -> tuple[Tensor, Tensor]:
     """Sines and cosines of every place at `num_waves` wavelengths, from 2 pi to 10000 * 2 pi; float64."""
-    rate = 10000.0 ** (-torch.arange(num_waves, dtype=torch.float64) / num_waves)
+    rate = 10000.0 ** (-torch.arange(num_waves, dtype=torch.float64, device=place.device) / num_waves)
     angle = place[..., None] * rate
     return angle.sin(), angle.cos()
 
@@ -111,6 +157,7 @@ class FrequencyTimePosition(nn.Module):
 
     def __init__(self, num_freq: int, num_time: int, embed_dim: int, random_time_offset: bool = False) -> None:
         super().__init__()
+        self.is_open = False
         self.random_time_offset = random_time_offset
         self.freq = nn.Parameter(torch.zeros(num_freq, embed_dim))
         self.time = nn.Parameter(torch.zeros(num_time, embed_dim))
@@ -129,12 +176,15 @@ class FrequencyTimePosition(nn.Module):
         grid: PatchGrid,
         keys: Int[Tensor, "batch"] | None = None,
         time_offset: Int[Tensor, "batch"] | None = None,
+        num_columns: Int[Tensor, "batch"] | None = None,
     ) -> Float[Tensor, "batch_or_1 patch embed"]:
         """`time_offset` states the windows instead of drawing them. Without keys one window is drawn for all."""
-        _check_fits(grid, *self.grid)
+        _check_fits(grid, *self.grid, self.is_open)
         if time_offset is None and self.training and self.random_time_offset and grid.time < self.grid.time:
             time_offset = self.draw_time_offset(grid, random_keys(1, self.time.device) if keys is None else keys)
-        if time_offset is None:
+        if grid.time > self.grid.time:
+            columns = _stretched(self.time, 0, grid, num_columns)  # (B, T, D)
+        elif time_offset is None:
             columns = self.time[None, : grid.time]  # (1, T, D)
         else:
             columns = self.time[time_offset[:, None] + torch.arange(grid.time, device=self.time.device)]  # (B, T, D)

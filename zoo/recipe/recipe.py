@@ -17,6 +17,7 @@ from zoo.audio.augment import AugmentConfig
 from zoo.audio.front_ends import FrontEndConfig
 from zoo.config import Config
 from zoo.data.config import DataConfig
+from zoo.data.windows import LongClips, WindowConfig
 from zoo.models import AnyModelConfig
 from zoo.objectives.classification import ClassificationConfig
 from zoo.objectives.masked_patch import MaskedPatchConfig
@@ -75,6 +76,13 @@ class Recipe(Config):
     def metric(self) -> str:
         """The metric that decides which checkpoint is best: as stated, or the objective's and the task's own."""
         return self.evaluate.metric or metrics_for(self.objective, self.data.task)[0][0]
+
+    @property
+    def windows(self) -> WindowConfig:
+        """What an evaluation does with long clips: as stated, or by objective."""
+        on = self.evaluate
+        by_objective: LongClips = "beginning" if self.objective.kind == "masked-patch" else "windows"
+        return WindowConfig(long_clips=on.long_clips or by_objective, overlap=on.overlap, max_seconds=on.max_seconds)
 
 
 def read_recipe(path: str | Path, overrides: Sequence[str] = (), *, for_training: bool = False) -> Recipe:

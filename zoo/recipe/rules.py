@@ -113,6 +113,13 @@ def _pretraining_sees_no_labels(objective: Objective, data: DataConfig) -> Broke
         yield ("data", "sampling"), f"{text} into pretraining - leave it out"
 
 
+@_rule("data", "evaluate")
+def _whole_clips_are_not_cut(data: DataConfig, evaluate: EvaluateConfig) -> Broken:
+    if evaluate.long_clips == "whole" and data.padding == "as_source":
+        text = "found 'whole' with data.padding 'as_source', which cuts every clip to the model's length"
+        yield ("evaluate", "long_clips"), f"{text} - expected windows or beginning - change one of the two"
+
+
 @_rule("objective", "data", "evaluate")
 def _metric_can_be_measured(objective: Objective, data: DataConfig, evaluate: EvaluateConfig) -> Broken:
     known, why = metrics_for(objective, data.task)

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from zoo.config import Config
+from zoo.data.windows import LongClips, MaxSeconds, Overlap
 from zoo.weights.adapt import AdaptConfig
 
 BatchSize = Annotated[int, Field(ge=1, le=65_536)]
@@ -69,8 +70,17 @@ class EvaluateConfig(Config):
     metric: Metric | None = None
     """Decides which checkpoint is best; null: accuracy for single-label, mAP for multi-label, loss for masked-patch."""
     batch_size: BatchSize = 32
-    """Clips per batch: speed and memory. A masked-patch loss is a mean over batches, and so depends on it a little when
-    clips differ in length; no other metric does."""
+    """Clips of the model's length per batch: speed and memory. Shorter ones make larger batches. A masked-patch loss is
+    a mean over batches, and so depends on it a little when clips differ in length; no other metric does."""
+    long_clips: LongClips | None = None
+    """What of a clip longer than the model is looked at. `windows`: all of it, in windows of the model's length whose
+    answers are averaged. `whole`: all of it at once, with the positions stretched over it. `beginning`: as much as the
+    model takes. null: windows for a classifier, whose answer is about the clip; beginning for masked-patch, whose loss
+    is about patches, of which the beginning has enough, and recordings may be hours long."""
+    overlap: Overlap = 0.5
+    """Of windows: the share that the next one repeats."""
+    max_seconds: MaxSeconds = 60.0
+    """Of `whole`: longer clips are cut into windows of this length, so that memory is bounded."""
 
     @model_validator(mode="after")
     def _one_interval(self) -> "EvaluateConfig":

@@ -9,7 +9,6 @@ import torch
 
 from zoo.audio.front_end import FrontEnd
 from zoo.data.batch import InputMaker
-from zoo.data.evaluation_set import EvaluationSet
 from zoo.data.labels import LabelTable, build_label_table
 from zoo.data.loader import Clips, Loader
 from zoo.data.manifest import Manifest, read_manifests
@@ -23,6 +22,7 @@ from zoo.models.cost import build_on_meta
 from zoo.models.registry import ModelConfig
 from zoo.recipe import Recipe
 from zoo.run.balance import weighted_draws
+from zoo.run.evaluation_data import make_evaluation_loader
 
 
 @dataclass(frozen=True)
@@ -143,25 +143,34 @@ def prepare_data(recipe: Recipe, device: torch.device, require_train: bool = Tru
 def make_loader(
     recipe: Recipe, found: FoundData, front_end: FrontEnd, clips: Manifest, device: torch.device, training: bool
 ) -> Loader:
-    """Batches of some clips. In training: drawn and cropped as the recipe says, all of one width; else in order,
-    from the start of each clip."""
+    """Batches of some clips. In training: drawn and cropped as the recipe says, all of one width; else as `evaluate`
+    says of long clips, those of like length together."""
     config = found.model_config
     num_samples = front_end.num_samples(config.n_frames)
     model: Any = build_on_meta(config, pretraining=recipe.objective.kind == "masked-patch")
     min_samples = front_end.num_samples(model.min_frames)
     reader = ClipReader(clips, found.labels, front_end.sample_rate, min_samples)
-    dataset: Clips = EvaluationSet(reader, num_samples)
-    if training:
-        dataset = singles = TrainingSet(reader, num_samples, recipe.data.crop, recipe.seed)
-        if recipe.augment.mixes:
-            dataset = MixedSet(singles, recipe.augment.waveform_mixup, recipe.augment.log_mel_mixup, recipe.seed)
-    batch_size = recipe.train.batch_size if training else recipe.evaluate.batch_size
-    draws = weighted_draws(recipe, clips, found.labels) if training else None
+    num_workers = recipe.data.workers(device.type)
+    if not training:
+        return make_evaluation_loader(
+            reader,
+            model,
+            front_end,
+            recipe.windows,
+            recipe.evaluate.batch_size,
+            padding=recipe.data.padding,
+            num_workers=num_workers,
+            device=device,
+        )
+    dataset: Clips = TrainingSet(reader, num_samples, recipe.data.crop, recipe.seed)
+    if recipe.augment.mixes:
+        dataset = MixedSet(dataset, recipe.augment.waveform_mixup, recipe.augment.log_mel_mixup, recipe.seed)
+    draws = weighted_draws(recipe, clips, found.labels)
     return Loader(
         dataset,
-        EpochSampler(len(clips), batch_size, recipe.seed, shuffle=training, drop_last=training, draws=draws),
-        num_workers=recipe.data.workers(device.type),
-        pad_to=num_samples if training else None,
+        EpochSampler(len(clips), recipe.train.batch_size, recipe.seed, drop_last=True, draws=draws),
+        num_workers=num_workers,
+        pad_to=num_samples,
         pin=device.type == "cuda",
     )
 

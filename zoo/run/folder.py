@@ -204,6 +204,7 @@ def checkpoint_config(recipe: Recipe, data: RunData, started_from: dict[str, Any
         "front_end": data.front_end.config.model_dump(mode="json"),
         "padding": recipe.data.padding,
         "columns": recipe.data.columns,
+        "windows": recipe.windows.model_dump(mode="json"),
         **(labels.as_config() if labels else {"labels": None, "task": None}),
         "init": started_from,
         "history": history,

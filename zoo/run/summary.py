@@ -77,7 +77,7 @@ def final_metrics(
         "metrics": finite_or_none({name.removeprefix("eval/"): value for name, value in results.items()}),
         "chance": evaluation.chance,
         "num_eval_clips": evaluation.num_clips,
-        "evaluation": "last weights; first seconds of each clip, up to the model's length",
+        "evaluation": f"last weights; {recipe.windows.in_words}",
         "best": progress.best,
     }
 

@@ -17,6 +17,7 @@ from zoo.objectives.classification import ClassificationConfig
 from zoo.recipe import Recipe, dump_recipe
 from zoo.run.balance import class_weights
 from zoo.run.data import RunData, clips_per_epoch, plan_clips, prepare_data
+from zoo.run.evaluation_data import example_batches
 from zoo.run.folder import (
     check_folder,
     check_same_data,
@@ -170,7 +171,7 @@ def _evaluation(
         precision=precision,
         log_image=logbook.image,
         bad_audio=bad_eval,
-        num_images=recipe.log.images,
+        examples=example_batches(data.eval_loader, recipe.log.images),
     )
     if data.found.labels is not None:
         return ClassifierEvaluation(setting, data.found.labels)

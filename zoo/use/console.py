@@ -233,6 +233,7 @@ class Console:
             chance = result["chance"].get(name)
             table.add_row(name, plain(value), plain(chance) if chance is not None else "")
         self.out.print(table)
+        self.say(f"{result['evaluation']}: {result['windows']['count']:,} windows")
         for warning in result.get("warnings", []):
             self.say(f"• {warning}")
         if result["bad_clips"]:

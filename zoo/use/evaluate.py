@@ -1,28 +1,39 @@
 """Metrics of a trained model on labelled clips, behind the front end and with the labels that it carries."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from zoo import provenance
-from zoo.data.batch import InputMaker
-from zoo.data.evaluation_set import EvaluationSet
+from zoo.data.batch import Batch, InputMaker
 from zoo.data.labels import LabelTable, Task
 from zoo.data.loader import Loader
 from zoo.data.manifest import SourceConfig, read_manifest
 from zoo.data.reader import ClipReader
-from zoo.data.sampler import EpochSampler
 from zoo.data.unknown_labels import OnUnknown, UnknownLabels, without_unknown
-from zoo.errors import CheckpointError, DataError
+from zoo.data.windows import WindowConfig
+from zoo.errors import CheckpointError, DataError, RecipeError
 from zoo.evaluate.chance import chance_levels
 from zoo.evaluate.evaluation import predict_all
 from zoo.evaluate.metrics import classification_metrics, finite_or_none
 from zoo.models.registry import build_model
+from zoo.run.evaluation_data import make_evaluation_loader
 from zoo.weights.front_end import carried_front_end
 from zoo.weights.load import initialise
 from zoo.weights.loaded import Loaded
 from zoo.weights.source import read
+
+Counting = Callable[[str, str], AbstractContextManager[Callable[[int, int], None]]]
+"""(title, unit) -> a context that gives what is called with (done, in all)."""
+
+
+@contextmanager
+def _uncounted(title: str, unit: str) -> Iterator[Callable[[int, int], None]]:
+    yield lambda done, total: None
 
 
 def evaluate_checkpoint(
@@ -36,10 +47,17 @@ def evaluate_checkpoint(
     labels: str | None = None,
     task: Task | None = None,
     unknown_labels: OnUnknown = "error",
+    long_clips: str | None = None,
+    overlap: float | None = None,
+    max_seconds: float | None = None,
+    counting: Counting = _uncounted,
 ) -> dict[str, Any]:
-    """Metrics, chance levels and counts. Clips longer than the model's input are judged by their beginning.
+    """Metrics, chance levels and counts.
 
     Args:
+        long_clips, overlap, max_seconds: what is done with clips longer than the model, see `WindowConfig`; None is
+            what the run did whose checkpoint it is, and the defaults for checkpoints of other origin.
+        counting: opens a progress bar, as `Console.counting` does.
         labels: a label table, for a checkpoint without class names or without the words that the clips use for them
             (machine identifiers, indices). Its names must be those of the checkpoint, where that has any.
         task: for a checkpoint that does not say it.
@@ -47,6 +65,7 @@ def evaluate_checkpoint(
 
     Raises:
         CheckpointError: the checkpoint is no classifier. DataError: clips or labels that do not fit it.
+        RecipeError: windows that are none.
     """
     loaded = read(checkpoint)
     if loaded.pretraining or loaded.model_config.num_classes == 0:
@@ -70,9 +89,12 @@ def evaluate_checkpoint(
     make_inputs = InputMaker(front_end, None, 0, padding, model_config.n_frames if padding == "as_source" else None)
     min_samples = front_end.num_samples(model_config.min_frames)
     reader = ClipReader(clips, table, front_end.sample_rate, min_samples)
-    dataset = EvaluationSet(reader, front_end.num_samples(model_config.n_frames))
-    loader = Loader(dataset, EpochSampler(len(clips), batch_size, shuffle=False))
-    found = predict_all(model, loader, make_inputs.to(target), target)
+    asked = {"long_clips": long_clips, "overlap": overlap, "max_seconds": max_seconds}
+    windows = _window_config(loaded, padding, asked)
+    with counting("lengths", "files") as tell:
+        loader = make_evaluation_loader(reader, model, front_end, windows, batch_size, padding=padding, tell=tell)
+    with counting("evaluation", "windows") as tell:
+        found = predict_all(model, _Counted(loader, tell), make_inputs.to(target), target, "fp32", table.task)
     assert found.targets is not None
     bad = [asdict(one) for one in found.bad]
     return {
@@ -80,6 +102,8 @@ def evaluate_checkpoint(
         "manifest": str(manifest),
         "manifest_hash": clips.hash,
         "num_eval_clips": len(found.names),
+        "evaluation": windows.in_words,
+        "windows": windows.model_dump(mode="json") | {"count": loader.num_clips},
         "metrics": finite_or_none(classification_metrics(found.scores, found.targets, table.task, found.names)),
         "chance": chance_levels(found.targets, table.task),
         "bad_clips": sum(not one["used"] for one in bad),
@@ -118,3 +142,36 @@ def label_table(loaded: Loaded, labels: str | None = None, task: Task | None = N
     if len(table) != num_classes:
         raise DataError(f"{labels}: {len(table)} names - expected {num_classes}, the outputs of {loaded.path}")
     return table
+
+
+class _Counted:
+    """A loader that tells how far it is."""
+
+    def __init__(self, loader: Loader, tell: Callable[[int, int], None]) -> None:
+        self._loader = loader
+        self._tell = tell
+
+    def epoch(self, epoch: int, start_batch: int = 0) -> Iterator[Batch]:
+        done = 0
+        for batch in self._loader.epoch(epoch, start_batch):
+            yield batch
+            done += len(batch)
+            self._tell(done, self._loader.num_clips)
+
+
+def _window_config(loaded: Loaded, padding: str, asked: dict[str, Any]) -> WindowConfig:
+    """The rule of the checkpoint's run, with what is asked for instead."""
+    stated = loaded.config.get("windows")
+    given = {key: value for key, value in asked.items() if value is not None}
+    try:
+        config = WindowConfig(**{**(stated if isinstance(stated, dict) else {}), **given})
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = f"{loaded.path}: windows.{first['loc'][0]}" if first["loc"][0] not in given else str(first["loc"][0])
+        raise RecipeError(f"{where}: found {first['input']!r} - expected: {first['msg']} - change it") from None
+    if config.long_clips == "whole" and padding == "as_source":
+        raise RecipeError(
+            f"long_clips: found 'whole' with {loaded.path}, whose padding 'as_source' cuts every clip to the model's "
+            "length - expected windows or beginning - choose one of the two"
+        )
+    return config

@@ -14,6 +14,7 @@ from torch import Tensor
 from zoo.config import Config
 from zoo.errors import CheckpointError, ShapeError
 from zoo.models.transformer import TransformerConfig
+from zoo.nn.interpolation import stretched_places, take
 from zoo.nn.patch import PatchGrid
 from zoo.weights.positions import (
     RELEASED,
@@ -23,8 +24,6 @@ from zoo.weights.positions import (
     released_passt_from_image,
     resample,
     split_axes,
-    stretched_places,
-    take,
     time_places,
 )
 from zoo.weights.tensor_names import CLS, DIST, FREQ, KERNEL, PREFIX_POSITION, TABLE, TIME

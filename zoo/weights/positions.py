@@ -14,6 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from zoo.errors import ShapeError
+from zoo.nn.interpolation import stretched_places, take
 from zoo.nn.patch import PatchGrid
 
 Rule = Literal["image", "ast", "ssast", "passt"]
@@ -110,29 +111,6 @@ def time_places(target: Axis, source: Axis) -> Float[Tensor, "patch"]:
     if places[-1] > source.num_patches - 0.5:
         return stretched_places(target.num_patches, source.num_patches)
     return places
-
-
-def stretched_places(num_target: int, num_source: int) -> Float[Tensor, "patch"]:
-    """Both ends on both ends, as `F.interpolate` with align_corners=False has it."""
-    return (torch.arange(num_target, dtype=torch.float64) + 0.5) * num_source / num_target - 0.5
-
-
-def take(
-    table: Float[Tensor, "..."], dim: int, places: Float[Tensor, "patch"], nearest: bool = False
-) -> Float[Tensor, "..."]:
-    """Values at fractional places along one axis: linear between neighbours, the last one beyond the ends.
-
-    A whole number gives that entry bit for bit, so a shorter model of the same stride has the first columns.
-    """
-    places = places.clamp(0, table.shape[dim] - 1)
-    if nearest:
-        return table.index_select(dim, places.round().long())
-    low = places.floor().long()
-    high = (low + 1).clamp(max=table.shape[dim] - 1)
-    shape = [1] * table.ndim
-    shape[dim] = -1
-    weight = (places - low).to(table.dtype).reshape(shape)
-    return torch.lerp(table.index_select(dim, low), table.index_select(dim, high), weight)
 
 
 def resample(
