@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import soundfile
@@ -20,6 +21,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from zoo.audio.byte_range import ByteRange
 from zoo.audio.resample import reach, reduced, resample
 from zoo.errors import DataError
 
@@ -37,10 +39,14 @@ _CUT_OGG = "Last page lacks an end-of-stream bit"
 _WAV_SIZE = re.compile(r"^\s*data\s*: (\d+) \(should be (\d+)\)", re.MULTILINE)
 
 
+Audio = str | Path | ByteRange
+"""Where audio lies: a file, or a member of a shard."""
+
+
 class UnusableAudio(DataError):  # noqa: N818 - named for the file, not for the error
     """A file, or a stretch of one, from which no waveform can be had. `reason` is short and free of the path."""
 
-    def __init__(self, path: str | Path, reason: str) -> None:
+    def __init__(self, path: Audio, reason: str) -> None:
         super().__init__(path, reason)  # both, so that it survives the way out of a worker process
         self.path = str(path)
         self.reason = reason
@@ -65,7 +71,7 @@ class Decoded:
     oddities: tuple[str, ...]
 
 
-def decode(path: str | Path, sample_rate: int, start: float | None = None, stop: float | None = None) -> Decoded:
+def decode(path: Audio, sample_rate: int, start: float | None = None, stop: float | None = None) -> Decoded:
     """Read, average the channels, resample to `sample_rate` (Hz).
 
     Args:
@@ -95,7 +101,7 @@ def decode(path: str | Path, sample_rate: int, start: float | None = None, stop:
     return Decoded(waveform, oddities)
 
 
-def duration(path: str | Path) -> float:
+def duration(path: Audio) -> float:
     """Seconds, as the header says; counted where the header says nothing.
 
     An mp3 or flac that was cut short still promises its whole length: only decoding shows that the end is missing.
@@ -111,25 +117,23 @@ def duration(path: str | Path) -> float:
         return float(frames / file.samplerate)
 
 
+def native_rate(path: Audio) -> int:
+    """The sampling rate that the header states, Hz. Raises: UnusableAudio - as `duration`."""
+    with _open(path) as file:
+        return int(file.samplerate)
+
+
 @contextmanager
-def _open(path: str | Path) -> Iterator[soundfile.SoundFile]:
+def _open(path: Audio) -> Iterator[soundfile.SoundFile]:
     """The file, whatever its name; every way in which it cannot be opened becomes a reason."""
     try:
-        found = os.stat(path)
-        if stat.S_ISDIR(found.st_mode):
-            raise UnusableAudio(path, "a directory")
-        if not stat.S_ISREG(found.st_mode):
-            raise UnusableAudio(path, "not a regular file")
-        if found.st_size == 0:
-            raise UnusableAudio(path, "zero bytes")
-        # Opened here and not by soundfile, which would go by the name's ending and cannot encode every name.
-        stream = open(path, "rb", buffering=0)  # noqa: SIM115 - closed below, after soundfile's own handle
+        stream = _stream(path)
     except (OSError, ValueError) as error:
         raise UnusableAudio(path, _reason(error)) from error
     with stream:
         try:
-            # A descriptor is the fastest; on Windows it does not cross into libsndfile.
-            source = stream.fileno() if os.name == "posix" else stream
+            # A descriptor is the fastest; on Windows it does not cross into libsndfile, nor does it know of members.
+            source = stream.fileno() if os.name == "posix" and not isinstance(path, ByteRange) else stream
             file = _SequentialFile(source, closefd=False)
         except (soundfile.SoundFileError, OSError) as error:
             raise UnusableAudio(path, "not audio, or damaged from the start") from error
@@ -137,6 +141,23 @@ def _open(path: str | Path) -> Iterator[soundfile.SoundFile]:
             if not 1 <= file.samplerate <= _MAX_RATE:
                 raise UnusableAudio(path, f"a sampling rate of {file.samplerate} Hz")
             yield file
+
+
+def _stream(path: Audio) -> BinaryIO:
+    """The bytes of a regular file, or of a member, of which there is at least one. Raises OSError, ValueError."""
+    if isinstance(path, ByteRange):
+        if path.size == 0:
+            raise UnusableAudio(path, "zero bytes")
+        return path.open()
+    found = os.stat(path)
+    if stat.S_ISDIR(found.st_mode):
+        raise UnusableAudio(path, "a directory")
+    if not stat.S_ISREG(found.st_mode):
+        raise UnusableAudio(path, "not a regular file")
+    if found.st_size == 0:
+        raise UnusableAudio(path, "zero bytes")
+    # Opened here and not by soundfile, which would go by the name's ending and cannot encode every name.
+    return open(path, "rb", buffering=0)
 
 
 def _reason(error: OSError | ValueError) -> str:
@@ -154,7 +175,7 @@ def _reason(error: OSError | ValueError) -> str:
 
 
 def _frames_for(
-    path: str | Path, file: soundfile.SoundFile, sample_rate: int, first: int, last: int | None
+    path: Audio, file: soundfile.SoundFile, sample_rate: int, first: int, last: int | None
 ) -> tuple[int, int]:
     """The frames of the file that output samples `first` to `last` depend on."""
     rate, declared = file.samplerate, file.frames
@@ -199,7 +220,7 @@ def _read_mono(file: soundfile.SoundFile, begin: int, end: int) -> tuple[np.ndar
     return blocks[1] if len(blocks) == 2 else np.concatenate(blocks), False
 
 
-def _check_range(path: str | Path, mono: np.ndarray, failed: bool) -> tuple[float, float]:
+def _check_range(path: Audio, mono: np.ndarray, failed: bool) -> tuple[float, float]:
     """The lowest and the highest sample of a usable waveform."""
     if mono.size == 0:
         raise UnusableAudio(path, "undecodable" if failed else "no samples")

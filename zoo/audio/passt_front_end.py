@@ -4,6 +4,7 @@ Source: Koutini et al. 2022 and its released code (kkoutini/PaSST models/preproc
 released checkpoint was trained with; tests/unit/test_passt_front_end.py has the peer.
 """
 
+import math
 from typing import Annotated, Literal
 
 import torch
@@ -121,6 +122,17 @@ class PasstFrontEnd(FrontEnd):
         """Whole hops, as released clips have: 10 s are 1,000 frames. The most that give `n_frames` frames."""
         return n_frames * self.config.hop_length
 
+    @property
+    def silence(self) -> float:
+        return math.log(_LOG_OFFSET)
+
+    def normalise(
+        self, log_mel: Float[Tensor, "batch mel frame"], num_frames: Int[Tensor, "batch"]
+    ) -> Float[Tensor, "batch mel frame"]:
+        """See `FrontEnd.normalise`."""
+        frame = torch.arange(log_mel.shape[2], device=log_mel.device)
+        return self._scaled(log_mel.float().where((frame < num_frames[:, None])[:, None], self.silence))
+
     def draw_band_edges(self, keys: Int[Tensor, "batch"]) -> BandEdges:
         """The band edges of every clip in training, Hz: whole steps of 1 Hz, all equally likely."""
         low, high = self.config.band_limits
@@ -153,7 +165,10 @@ class PasstFrontEnd(FrontEnd):
             waveform = F.pad(waveform, (0, max(width, shortest) - waveform.shape[1]))
             mel = self._mel(waveform, num_samples.clamp(min=shortest), band_edges)[:, :, : self.num_frames(width)]
             is_real = self.is_real(num_samples, mel.shape[2])  # (B, 1, T)
-            return ((mel.where(is_real, 0.0) + _LOG_OFFSET).log() - self.config.mean) / (2 * self.config.std)
+            return self._scaled((mel.where(is_real, 0.0) + _LOG_OFFSET).log())
+
+    def _scaled(self, log_mel: Tensor) -> Tensor:
+        return (log_mel - self.config.mean) / (2 * self.config.std)
 
     def _mel(self, waveform: Tensor, num_samples: Tensor, band_edges: BandEdges | None) -> Tensor:
         """(B, M, T): the power in every band."""

@@ -1,4 +1,4 @@
-"""What travels from the loader to the model: a batch of waveforms, and the log-mels that an objective gets."""
+"""What travels from the loader to the model: a batch of clips, and the log-mels that an objective gets."""
 
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -6,6 +6,7 @@ from typing import Literal
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from zoo.audio.augment import Augment
 from zoo.audio.front_end import FrontEnd
@@ -26,24 +27,31 @@ class BadAudio:
 
 @dataclass(frozen=True)
 class Batch:
-    """Clips as waveforms. `bad` also names clips that are not in the batch: those left out, and those replaced."""
+    """Clips, all as waveforms or all as log-mels; a batch without a clip has waveforms.
 
-    waveform: Float[Tensor, "batch sample"]
+    `bad` also names clips that are not in the batch: those left out, and those replaced.
+    """
+
+    waveform: Float[Tensor, "batch sample"] | None
+    """None where the clips are log-mels."""
     num_samples: Int[Tensor, "batch"]
-    """How many samples of each row are real; zeros follow."""
+    """How many samples of each row, or frames where the clips are log-mels, are real; zeros follow."""
     target: Float[Tensor, "batch cls"] | None
     ids: Int[Tensor, "batch"]
     names: tuple[str, ...]
     bad: tuple[BadAudio, ...] = ()
+    log_mel: Float[Tensor, "batch mel frame"] | None = None
+    """Before normalisation, in the precision in which it is stored."""
 
     def __len__(self) -> int:
-        return self.waveform.shape[0]
+        return self.ids.shape[0]
 
     def to(self, device: torch.device | str) -> "Batch":
         """The same batch on a device; from pinned memory without waiting for the copy."""
         return replace(
             self,
-            waveform=self.waveform.to(device, non_blocking=True),
+            waveform=None if self.waveform is None else self.waveform.to(device, non_blocking=True),
+            log_mel=None if self.log_mel is None else self.log_mel.to(device, non_blocking=True),
             num_samples=self.num_samples.to(device, non_blocking=True),
             target=None if self.target is None else self.target.to(device, non_blocking=True),
             ids=self.ids.to(device, non_blocking=True),
@@ -53,7 +61,8 @@ class Batch:
         """Called by torch's loader when it is to pin memory."""
         return replace(
             self,
-            waveform=self.waveform.pin_memory(),
+            waveform=None if self.waveform is None else self.waveform.pin_memory(),
+            log_mel=None if self.log_mel is None else self.log_mel.pin_memory(),
             num_samples=self.num_samples.pin_memory(),
             target=None if self.target is None else self.target.pin_memory(),
             ids=self.ids.pin_memory(),
@@ -75,6 +84,8 @@ class Inputs:
 
 class InputMaker(nn.Module):
     """Waveforms to log-mels on the device of the batch, with augmentation in training; no gradient.
+
+    Log-mels that were stored are only normalised.
 
     In evaluation the keys are those of one fixed epoch, so that a masked-patch loss is measured on the same masks
     each time. With `padding="as_source"` the log-mel is padded or cut to `n_frames` and its padding is seen, as in
@@ -101,7 +112,13 @@ class InputMaker(nn.Module):
         keys = clip_keys(self.seed, epoch if training else _EVALUATION_EPOCH, batch.ids)
         drawn = keys if training else None  # what a front end draws, it draws in training only
         num_frames = None
-        if self.padding == "masked":
+        if batch.waveform is None:
+            assert batch.log_mel is not None
+            width = batch.log_mel.shape[2] if self.n_frames is None else self.n_frames
+            log_mel = F.pad(batch.log_mel, (0, width - batch.log_mel.shape[2]))
+            log_mel = self.front_end.normalise(log_mel, batch.num_samples)
+            num_frames = batch.num_samples if self.padding == "masked" else None
+        elif self.padding == "masked":
             log_mel = self.front_end(batch.waveform, batch.num_samples, keys=drawn).as_subclass(Tensor)
             num_frames = self.front_end.num_frames(batch.num_samples)
         else:

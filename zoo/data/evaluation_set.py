@@ -4,13 +4,13 @@ import torch
 
 from zoo.audio.decode import UnusableAudio
 from zoo.data.item import Item, Key
-from zoo.data.reader import ClipReader
+from zoo.data.readers import Reader
 
 
 class EvaluationSet(torch.utils.data.Dataset[Item]):
     """The beginning of every clip, `num_samples` of it at most (None: all of it)."""
 
-    def __init__(self, reader: ClipReader, num_samples: int | None) -> None:
+    def __init__(self, reader: Reader, num_samples: int | None) -> None:
         self.reader = reader
         self.num_samples = num_samples
 

@@ -1,4 +1,4 @@
-"""A set of clips and where it comes from: a CSV, JSON lines, the JSON of the released AST code, or a folder.
+"""A set of clips and where it comes from: a CSV, JSON lines, the JSON of the released AST code, a pack, or a folder.
 
 Columns (design: `path` or `filename`, and optionally `labels` or `label`, `fold`, `split`, `group`, `start`, `stop`
 in seconds, `id`). Relative paths are looked for beside the manifest, then in the `audio` folder beside it. Whether
@@ -16,10 +16,15 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
 
+from zoo.audio.byte_range import ByteRange
+from zoo.audio.front_ends import AnyFrontEndConfig
+from zoo.audio.unnormalised import log_mel_differences
 from zoo.config import Config
 from zoo.data.clip import Clip, ClipMaker, fold_name
 from zoo.data.folder import read_folder
 from zoo.data.problems import Problems, did_you_mean, listed
+from zoo.data.shards.layout import is_pack, read_pack
+from zoo.data.shards.read import read_clips
 from zoo.data.table import Columns, Row, read_csv, read_jsonl, read_official_json
 from zoo.errors import DataError
 
@@ -38,7 +43,8 @@ class SourceConfig(Config):
     """Where clips come from, and which of them."""
 
     path: Annotated[str, Field(min_length=1)]
-    """A manifest (.csv, .jsonl, official .json), or a folder of audio (a folder per class when labels are needed)."""
+    """A manifest (.csv, .jsonl, official .json), a pack (`zoo pack`), or a folder of audio (a folder per class when
+    labels are needed)."""
     fold: Annotated[
         tuple[int | str, ...] | None, BeforeValidator(_as_folds, json_schema_input_type=int | str | list[int | str])
     ] = None
@@ -53,6 +59,8 @@ class Manifest:
 
     clips: tuple[Clip, ...]
     source: str
+    front_end: AnyFrontEndConfig | None = None
+    """None where the clips are audio; else they are log-mels that this front end made."""
 
     def __len__(self) -> int:
         return len(self.clips)
@@ -85,7 +93,7 @@ class Manifest:
             clips = self._where(clips, "fold", wanted)
         if split is not None:
             clips = self._where(clips, "split", [split])
-        return self if clips is self.clips else Manifest(clips, self.source)
+        return self if clips is self.clips else replace(self, clips=clips)
 
     def _where(self, clips: tuple[Clip, ...], column: str, wanted: list[str]) -> tuple[Clip, ...]:
         counts = Counter(getattr(clip, column) for clip in clips)
@@ -119,7 +127,11 @@ def read_manifest(source: SourceConfig, columns: Mapping[str, str] | None = None
         raise DataError(
             f"{source.path}: no such file or folder - expected a manifest or a folder of audio - {_beside(path)}"
         )
-    if os.path.isdir(path):
+    front_end = None
+    if is_pack(path):
+        pack = read_pack(path, source.path)
+        clips, front_end = read_clips(pack, path, source.path, labelled), pack.options.front_end
+    elif os.path.isdir(path):
         clips = read_folder(path, source.path, labelled)
     elif path.suffix.lower() in _READERS:
         clips = _read_table(path, source.path, table)
@@ -128,7 +140,7 @@ def read_manifest(source: SourceConfig, columns: Mapping[str, str] | None = None
             f"{source.path}: neither a folder nor {', '.join(_READERS)} - expected a manifest or a folder of audio - "
             "rename or convert it (a table with tabs: save it as CSV)"
         )
-    return Manifest(tuple(clips), source.path).select(fold=source.fold, split=source.split)
+    return Manifest(tuple(clips), source.path, front_end).select(fold=source.fold, split=source.split)
 
 
 def read_manifests(
@@ -153,7 +165,24 @@ def read_manifests(
     problems = Problems(shown)
     _refuse_twins(clips, problems)
     problems.raise_if_any()
-    return Manifest(tuple(clips), shown)
+    first, *others = manifests
+    for other in others:
+        if (first.front_end is None) != (other.front_end is None) or (
+            first.front_end is not None
+            and other.front_end is not None
+            and log_mel_differences(first.front_end, other.front_end)
+        ):
+            raise DataError(
+                f"{other.source}: {_kind(other)}, where {first.source} is {_kind(first)} - expected one kind in one "
+                "set - take one out, or pack both in the same way"
+            )
+    return Manifest(tuple(clips), shown, first.front_end)
+
+
+def _kind(manifest: Manifest) -> str:
+    if manifest.front_end is None:
+        return "audio"
+    return f"log-mels of {manifest.front_end.kind} at {manifest.front_end.sample_rate} Hz"
 
 
 def _read_table(path: Path, shown: str, columns: Columns) -> list[Clip]:
@@ -177,8 +206,10 @@ def _read_table(path: Path, shown: str, columns: Columns) -> list[Clip]:
     return clips
 
 
-def _size(path: Path) -> int:
-    """Bytes of a file; -1 for one that is not there."""
+def _size(path: Path | ByteRange) -> int:
+    """Bytes of a file, or of a member of a shard; -1 for a file that is not there."""
+    if isinstance(path, ByteRange):
+        return path.size
     try:
         return path.stat().st_size
     except OSError:

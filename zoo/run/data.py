@@ -12,7 +12,7 @@ from zoo.data.evaluation_set import EvaluationSet
 from zoo.data.labels import LabelTable, build_label_table
 from zoo.data.loader import Loader
 from zoo.data.manifest import Manifest, read_manifests
-from zoo.data.reader import ClipReader
+from zoo.data.readers import open_reader
 from zoo.data.sampler import EpochSampler
 from zoo.data.training_set import TrainingSet
 from zoo.errors import DataError, RecipeError
@@ -120,19 +120,17 @@ def make_loader(
     """Batches of some clips. In training: shuffled, cropped as the recipe says, all of one width; else in order,
     from the start of each clip."""
     config = found.model_config
-    num_samples = front_end.num_samples(config.n_frames)
     model: Any = build_on_meta(config, pretraining=recipe.objective.kind == "masked-patch")
-    min_samples = front_end.num_samples(model.min_frames)
-    reader = ClipReader(clips, found.labels, front_end.sample_rate, min_samples)
-    dataset: TrainingSet | EvaluationSet = EvaluationSet(reader, num_samples)
+    reader, length = open_reader(clips, found.labels, front_end, config.n_frames, model.min_frames)
+    dataset: TrainingSet | EvaluationSet = EvaluationSet(reader, length)
     if training:
-        dataset = TrainingSet(reader, num_samples, recipe.data.crop, recipe.seed)
+        dataset = TrainingSet(reader, length, recipe.data.crop, recipe.seed)
     batch_size = recipe.train.batch_size if training else recipe.evaluate.batch_size
     return Loader(
         dataset,
         EpochSampler(len(clips), batch_size, recipe.seed, shuffle=training, drop_last=training),
         num_workers=recipe.data.workers(device.type),
-        pad_to=num_samples if training else None,
+        pad_to=length if training else None,
         pin=device.type == "cuda",
     )
 

@@ -11,7 +11,7 @@ from zoo.data.evaluation_set import EvaluationSet
 from zoo.data.labels import LabelTable
 from zoo.data.loader import Loader
 from zoo.data.manifest import SourceConfig, read_manifest
-from zoo.data.reader import ClipReader
+from zoo.data.readers import open_reader
 from zoo.data.sampler import EpochSampler
 from zoo.errors import CheckpointError
 from zoo.evaluate.chance import chance_levels
@@ -62,9 +62,7 @@ def evaluate_checkpoint(
     model.to(target)
     padding = loaded.config.get("padding", "masked")
     make_inputs = InputMaker(front_end, None, 0, padding, model_config.n_frames if padding == "as_source" else None)
-    min_samples = front_end.num_samples(model_config.min_frames)
-    reader = ClipReader(clips, labels, front_end.sample_rate, min_samples)
-    dataset = EvaluationSet(reader, front_end.num_samples(model_config.n_frames))
+    dataset = EvaluationSet(*open_reader(clips, labels, front_end, model_config.n_frames, model_config.min_frames))
     loader = Loader(dataset, EpochSampler(len(clips), batch_size, shuffle=False))
     found = predict_all(model, loader, make_inputs.to(target), target)
     assert found.targets is not None
