@@ -9,7 +9,6 @@ import os
 import stat
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 HEADER_BYTES = 512
 """Of a tar header, and what everything in a tar archive is a multiple of."""
@@ -29,7 +28,7 @@ class ByteRange:
     def __str__(self) -> str:
         return f"{self.path}: member {self.member}"
 
-    def open(self) -> BinaryIO:
+    def open(self) -> io.BufferedReader | io.BytesIO:
         """The member as a file of its own; small ones are in memory.
 
         Raises: OSError - as for any file, and where the shard is too short, or holds another member there.

@@ -5,6 +5,7 @@ reason; what is odd but usable comes back with a word about it, for the bad-audi
 """
 
 import errno
+import io
 import math
 import os
 import re
@@ -13,7 +14,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 import soundfile
@@ -143,7 +143,7 @@ def _open(path: Audio) -> Iterator[soundfile.SoundFile]:
             yield file
 
 
-def _stream(path: Audio) -> BinaryIO:
+def _stream(path: Audio) -> io.FileIO | io.BufferedReader | io.BytesIO:
     """The bytes of a regular file, or of a member, of which there is at least one. Raises OSError, ValueError."""
     if isinstance(path, ByteRange):
         if path.size == 0:

@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from zoo.audio.byte_range import HEADER_BYTES
 from zoo.data.shards.names import unsafe_name
@@ -41,7 +41,7 @@ class TarWriter:
         blocks = sum(HEADER_BYTES + -(-size // HEADER_BYTES) * HEADER_BYTES for size in sizes)
         return -(-(self._tar.offset + blocks + 2 * HEADER_BYTES) // _END) * _END
 
-    def add(self, name: str, size: int, content: BinaryIO) -> Member:
+    def add(self, name: str, size: int, content: io.BufferedReader | io.BytesIO) -> Member:
         """Appends a member. Raises OSError - the disk refuses; DataError - `content` is shorter than `size`."""
         info = tarfile.TarInfo(name)
         info.size, info.mode = size, 0o644
@@ -77,7 +77,7 @@ class _Short(Exception):  # noqa: N818 - never leaves this file
 class _Summed:
     """A file that counts its checksum while it is read to the end of a member."""
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: io.BufferedReader | io.BytesIO) -> None:
         self._file = file
         self.crc32 = 0
 
@@ -154,7 +154,7 @@ def first_difference(path: Path, members: Sequence[Member]) -> str | None:
     return None if missing is None else f"{path}: member {missing.name!r} is missing"
 
 
-def crc32_of(file: BinaryIO, offset: int, size: int) -> int:
+def crc32_of(file: io.BufferedReader, offset: int, size: int) -> int:
     """The checksum of a stretch of a file."""
     file.seek(offset)
     found = 0

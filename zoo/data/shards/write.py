@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from zoo import disk
 from zoo.audio.byte_range import ByteRange
@@ -252,7 +252,7 @@ def _told(encoded: Encoded, options: PackOptions) -> dict[str, Any]:
     return clips[0] if len(encoded.unit.clips) == 1 else {"clips": clips}
 
 
-def _content(encoded: Encoded) -> BinaryIO:
+def _content(encoded: Encoded) -> io.BufferedReader | io.BytesIO:
     """The bytes of the member. Raises DataError: its file has changed since it was decoded."""
     if encoded.content is not None:
         return io.BytesIO(encoded.content)
