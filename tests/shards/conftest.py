@@ -37,9 +37,8 @@ FILES = {
 def sound(seconds: float, rate: int, channels: int, seed: int) -> np.ndarray:
     rng = np.random.default_rng(seed)
     time = np.arange(int(seconds * rate))[:, None] / rate
-    wave = 0.4 * np.sin(2 * np.pi * (150 * seed + 400 * time) * time) + 0.05 * rng.standard_normal(
-        (time.size, channels)
-    )
+    wave = 0.4 * np.sin(2 * np.pi * (150 * seed + 400 * time) * time)
+    wave = wave + 0.05 * rng.standard_normal((time.size, channels))
     return wave.astype(np.float32)
 
 

@@ -51,7 +51,8 @@ def begin(out: Path, source: str, source_hash: str, options: PackOptions) -> Non
             ) from None
         _check_same(out, source, (begun.source_hash, begun.options), (source_hash, options))
         return
-    if out.is_dir() and any(out.iterdir()):
+    torn = f".{PACKING}.writing"  # killed while it began
+    if out.is_dir() and any(inside.name != torn for inside in out.iterdir()):
         raise DataError(f"{out}: not empty, and no pack - expected a new folder - choose another")
     with disk.written_whole(path) as temporary:
         disk.write_json(temporary, Packing(source_hash=source_hash, options=options).model_dump(mode="json"))
