@@ -207,12 +207,10 @@ def test_log_mels_and_audio_do_not_mix(csv_path: Path, pack: Pack) -> None:
     other = packed(pack, csv_path, KINDS["passt"])
     with pytest.raises(DataError, match="log-mels of passt"):
         read_manifests([SourceConfig(path=shards.source), SourceConfig(path=other.source)])
-    pack(csv_path, Path(shards.source).with_name("again"), mode="features", options={
-        "front_end": AstFrontEndConfig(mean=0.0), "dtype": "float16", "sample_rate": 16_000,
-    })  # fmt: skip
-    both = read_manifests(
-        [SourceConfig(path=shards.source), SourceConfig(path=str(Path(shards.source).with_name("again")))]
-    )
+    again = Path(shards.source).with_name("again")
+    fields = {"front_end": AstFrontEndConfig(mean=0.0), "dtype": "float16", "sample_rate": 16_000}
+    pack(csv_path, again, mode="features", options=fields)
+    both = read_manifests([SourceConfig(path=shards.source), SourceConfig(path=str(again))])
     assert both.front_end == KINDS["ast"]
     assert both.select(fold=3).front_end == KINDS["ast"]
 

@@ -101,6 +101,8 @@ def is_pack(folder: Path) -> bool:
 def read_pack(folder: Path, shown: str) -> Pack:
     """What a pack says about itself. Raises `DataError` for one that is not finished, or not of this format."""
     path = folder / PACK
+    if not is_pack(folder):
+        raise DataError(f"{shown}: no pack (no {PACK}) - expected a folder that zoo pack made - check the path")
     if not path.is_file():
         raise DataError(f"{shown}: a pack that is not finished - expected {PACK} in it - run its zoo pack again")
     return parse_pack(path.read_bytes(), f"{shown}/{PACK}")
