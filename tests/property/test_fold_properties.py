@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from zoo.data.clip import Clip
 from zoo.data.folds import assign_folds
 from zoo.data.manifest import SourceConfig, read_manifest
-from zoo.data.manifest_file import write_manifest
 from zoo.data.sampler import EpochSampler, WeightedDraws
+from zoo.data.written import write_manifest
 
 FEW = settings(max_examples=60, deadline=None)
 

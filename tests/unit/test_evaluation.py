@@ -91,7 +91,8 @@ class WindowLoader:
             waveform = (ids[:, None] + 1.0) * torch.linspace(-1, 1, NUM_SAMPLES)
             names = tuple(f"{clip}.wav" for clip in clips)
             lost = BadAudio(f"{3 - 2 * number}.wav", "path", "NaN", False)
-            yield Batch(waveform, torch.full((3,), NUM_SAMPLES), torch.eye(3)[list(clips)], ids, names, (lost,), clips)
+            target = torch.eye(3)[list(clips)]
+            yield Batch(waveform, torch.full((3,), NUM_SAMPLES), target, ids, names, (lost,), clips=clips)
 
 
 @pytest.mark.parametrize("task", ["single-label", "multi-label"])

@@ -1,5 +1,6 @@
 """The front end of AST and SSAST, which is Hugging Face's too: Kaldi's filter bank."""
 
+import math
 from typing import Literal
 
 import torch
@@ -115,6 +116,17 @@ class AstFrontEnd(FrontEnd):
         if isinstance(num_samples, Tensor):
             return num_samples.where(num_samples >= self.config.win_length, 0)
         return num_samples if n_frames > 0 else 0
+
+    @property
+    def silence(self) -> float:
+        return math.log(_LOG_FLOOR)
+
+    def normalise(
+        self, log_mel: Float[Tensor, "batch mel frame"], num_frames: Int[Tensor, "batch"]
+    ) -> Float[Tensor, "batch mel frame"]:
+        """See `FrontEnd.normalise`."""
+        frame = torch.arange(log_mel.shape[2], device=log_mel.device)
+        return self._normalise(log_mel.float(), (frame < num_frames[:, None])[:, None])
 
     def forward(
         self,

@@ -5,6 +5,7 @@ reason; what is odd but usable comes back with a word about it, for the bad-audi
 """
 
 import errno
+import io
 import math
 import os
 import stat
@@ -19,6 +20,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from zoo.audio.byte_range import ByteRange
 from zoo.audio.oddities import UNKNOWN_LENGTH, odd_name, oddities_of
 from zoo.audio.resample import reach, reduced, resample, resampled_length
 from zoo.errors import DataError
@@ -32,10 +34,14 @@ _SHORT = {"PCM_16", "PCM_S8", "PCM_U8"}  # subtypes whose samples are 16-bit num
 _SHORT_STEP = np.float32(2.0**-15)
 
 
+Audio = str | Path | ByteRange
+"""Where audio lies: a file, or a member of a shard."""
+
+
 class UnusableAudio(DataError):  # noqa: N818 - named for the file, not for the error
     """A file, or a stretch of one, from which no waveform can be had. `reason` is short and free of the path."""
 
-    def __init__(self, path: str | Path, reason: str) -> None:
+    def __init__(self, path: Audio, reason: str) -> None:
         super().__init__(path, reason)  # both, so that it survives the way out of a worker process
         self.path = str(path)
         self.reason = reason
@@ -59,6 +65,11 @@ class Decoded:
     waveform: Float[Tensor, "sample"]
     oddities: tuple[str, ...]
 
+    @property
+    def length(self) -> int:
+        """Samples."""
+        return self.waveform.shape[0]
+
 
 @dataclass(frozen=True)
 class AudioHeader:
@@ -71,13 +82,13 @@ class AudioHeader:
     """Container and coding, as libsndfile names them: WAV/PCM_16, OGG/OPUS."""
 
 
-def read_header(path: str | Path) -> AudioHeader:
+def read_header(path: Audio) -> AudioHeader:
     """Raises: UnusableAudio - as `decode`, as far as that shows without decoding."""
     with _open(path) as file:
         return AudioHeader(file.samplerate, file.channels, f"{file.format}/{file.subtype}")
 
 
-def decode(path: str | Path, sample_rate: int, start: float | None = None, stop: float | None = None) -> Decoded:
+def decode(path: Audio, sample_rate: int, start: float | None = None, stop: float | None = None) -> Decoded:
     """Read, average the channels, resample to `sample_rate` (Hz).
 
     Args:
@@ -91,7 +102,7 @@ def decode(path: str | Path, sample_rate: int, start: float | None = None, stop:
         return audio.decode(sample_rate, start, stop)
 
 
-def duration(path: str | Path) -> float:
+def duration(path: Audio) -> float:
     """Seconds, as the header says; counted where the header says nothing.
 
     An mp3 or flac that was cut short still promises its whole length: only decoding shows that the end is missing.
@@ -102,7 +113,7 @@ def duration(path: str | Path) -> float:
         return audio.duration
 
 
-def count_samples(path: str | Path, sample_rate: int) -> int:
+def count_samples(path: Audio, sample_rate: int) -> int:
     """Exactly as many samples as `decode` gives of the whole file at `sample_rate` (Hz), if the header is right.
 
     Raises: UnusableAudio - as `duration`.
@@ -114,7 +125,7 @@ def count_samples(path: str | Path, sample_rate: int) -> int:
 class OpenAudio:
     """An open audio file: its length and a stretch of it cost one opening together."""
 
-    def __init__(self, path: str | Path, file: soundfile.SoundFile) -> None:
+    def __init__(self, path: Audio, file: soundfile.SoundFile) -> None:
         self._path = path
         self._file = file
         self._is_read = False
@@ -165,7 +176,7 @@ class OpenAudio:
 
 
 @contextmanager
-def open_audio(path: str | Path) -> Iterator[OpenAudio]:
+def open_audio(path: Audio) -> Iterator[OpenAudio]:
     """A file to be asked for its length, then for a stretch of it.
 
     Raises: UnusableAudio - as `decode`, as far as that shows without decoding.
@@ -175,24 +186,16 @@ def open_audio(path: str | Path) -> Iterator[OpenAudio]:
 
 
 @contextmanager
-def _open(path: str | Path) -> Iterator[soundfile.SoundFile]:
+def _open(path: Audio) -> Iterator[soundfile.SoundFile]:
     """The file, whatever its name; every way in which it cannot be opened becomes a reason."""
     try:
-        found = os.stat(path)
-        if stat.S_ISDIR(found.st_mode):
-            raise UnusableAudio(path, "a directory")
-        if not stat.S_ISREG(found.st_mode):
-            raise UnusableAudio(path, "not a regular file")
-        if found.st_size == 0:
-            raise UnusableAudio(path, "zero bytes")
-        # Opened here and not by soundfile, which would go by the name's ending and cannot encode every name.
-        stream = open(path, "rb", buffering=0)  # noqa: SIM115 - closed below, after soundfile's own handle
+        stream = _stream(path)
     except (OSError, ValueError) as error:
         raise UnusableAudio(path, _reason(error)) from error
     with stream:
         try:
-            # A descriptor is the fastest; on Windows it does not cross into libsndfile.
-            source = stream.fileno() if os.name == "posix" else stream
+            # A descriptor is the fastest; on Windows it does not cross into libsndfile, nor does it know of members.
+            source = stream.fileno() if os.name == "posix" and not isinstance(path, ByteRange) else stream
             file = _SequentialFile(source, closefd=False)
         except (soundfile.SoundFileError, OSError) as error:
             raise UnusableAudio(path, "not audio, or damaged from the start") from error
@@ -200,6 +203,23 @@ def _open(path: str | Path) -> Iterator[soundfile.SoundFile]:
             if not 1 <= file.samplerate <= _MAX_RATE:
                 raise UnusableAudio(path, f"a sampling rate of {file.samplerate} Hz")
             yield file
+
+
+def _stream(path: Audio) -> io.FileIO | io.BufferedReader | io.BytesIO:
+    """The bytes of a regular file, or of a member, of which there is at least one. Raises OSError, ValueError."""
+    if isinstance(path, ByteRange):
+        if path.size == 0:
+            raise UnusableAudio(path, "zero bytes")
+        return path.open()
+    found = os.stat(path)
+    if stat.S_ISDIR(found.st_mode):
+        raise UnusableAudio(path, "a directory")
+    if not stat.S_ISREG(found.st_mode):
+        raise UnusableAudio(path, "not a regular file")
+    if found.st_size == 0:
+        raise UnusableAudio(path, "zero bytes")
+    # Opened here and not by soundfile, which would go by the name's ending and cannot encode every name.
+    return open(path, "rb", buffering=0)
 
 
 def _reason(error: OSError | ValueError) -> str:
@@ -217,7 +237,7 @@ def _reason(error: OSError | ValueError) -> str:
 
 
 def _frames_for(
-    path: str | Path, file: soundfile.SoundFile, sample_rate: int, first: int, last: int | None
+    path: Audio, file: soundfile.SoundFile, sample_rate: int, first: int, last: int | None
 ) -> tuple[int, int]:
     """The frames of the file that output samples `first` to `last` depend on."""
     rate, declared = file.samplerate, file.frames
@@ -274,7 +294,7 @@ def _mean_of_channels(block: np.ndarray, weights: np.ndarray) -> np.ndarray:
         return block[:, 0] if len(weights) == 1 else block @ weights
 
 
-def _check_range(path: str | Path, mono: np.ndarray, failed: bool) -> tuple[float, float]:
+def _check_range(path: Audio, mono: np.ndarray, failed: bool) -> tuple[float, float]:
     """The lowest and the highest sample of a usable waveform."""
     if mono.size == 0:
         raise UnusableAudio(path, "undecodable" if failed else "no samples")

@@ -121,6 +121,20 @@ class FrontEnd(nn.Module, ABC):
     def num_samples(self, n_frames: Count) -> Count:
         """How many samples to cut for exactly `n_frames` real frames: `num_frames` undoes it. 0 for none."""
 
+    @property
+    @abstractmethod
+    def silence(self) -> float:
+        """What digital silence is in the log-mel, before it is normalised."""
+
+    @abstractmethod
+    def normalise(
+        self, log_mel: Float[Tensor, "batch mel frame"], num_frames: Int[Tensor, "batch"]
+    ) -> Float[Tensor, "batch mel frame"]:
+        """What `forward` does last, for log-mels that were computed before (`zoo.audio.unnormalised`).
+
+        Frames from each clip's `num_frames` on become the constant that `forward` has there.
+        """
+
     @abstractmethod
     def forward(
         self,

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import soundfile
 
+from zoo.audio.byte_range import ByteRange
+
 UNKNOWN_LENGTH = 1 << 62
 """Soundfile's count of frames where the header has none (2**63 - 1)."""
 _COMMON_RATES = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
@@ -31,8 +33,10 @@ def oddities_of(file: soundfile.SoundFile, size: int, low: float, high: float, i
     return tuple(text for text, applies in checks.items() if applies)
 
 
-def odd_name(path: str | Path) -> tuple[str, ...]:
-    """Names that other programs stumble over."""
+def odd_name(path: str | Path | ByteRange) -> tuple[str, ...]:
+    """Names that other programs stumble over; a member of a shard has none."""
+    if isinstance(path, ByteRange):
+        return ()
     name = os.path.basename(path)
     checks = {"name that is no UTF-8": not _is_utf8(name), "very long name": len(os.fsencode(name)) > _LONG_NAME}
     return tuple(text for text, applies in checks.items() if applies)

@@ -4,6 +4,7 @@ Source: Koutini et al. 2022 and its released code (kkoutini/PaSST models/preproc
 released checkpoint was trained with; tests/unit/test_passt_front_end.py has the peer.
 """
 
+import math
 from typing import Annotated, Literal
 
 import torch
@@ -126,6 +127,18 @@ class PasstFrontEnd(FrontEnd):
     def num_samples(self, n_frames: Count) -> Count:
         """Whole hops, as released clips have: 10 s are 1,000 frames. The most that give `n_frames` frames."""
         return n_frames * self.config.hop_length
+
+    @property
+    def silence(self) -> float:
+        return math.log(_LOG_OFFSET)
+
+    def normalise(
+        self, log_mel: Float[Tensor, "batch mel frame"], num_frames: Int[Tensor, "batch"]
+    ) -> Float[Tensor, "batch mel frame"]:
+        """See `FrontEnd.normalise`."""
+        frame = torch.arange(log_mel.shape[2], device=log_mel.device)
+        log_mel = log_mel.float().where((frame < num_frames[:, None])[:, None], self.silence)
+        return (log_mel - self.config.mean) / (2 * self.config.std)
 
     def draw_band_edges(self, keys: Int[Tensor, "batch"]) -> BandEdges:
         """The band edges of every clip in training, Hz: whole steps of 1 Hz, all equally likely."""

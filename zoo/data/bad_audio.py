@@ -22,13 +22,17 @@ class BadAudioLog:
         max_share: of the clips tried, how many may be unusable (0 to 1).
         num_clips: clips in the data set.
         data_set: "train" or "eval"; each has a record of its own in the same file, since its clips are others.
+        limit: what sets `max_share`, as messages call it; None is the recipe's.
     """
 
-    def __init__(self, path: Path | None, max_share: float, num_clips: int, data_set: str = "train") -> None:
+    def __init__(
+        self, path: Path | None, max_share: float, num_clips: int, data_set: str = "train", limit: str | None = None
+    ) -> None:
         self._path = path
         self._max_share = max_share
         self._num_clips = num_clips
         self._data_set = data_set
+        self._limit = limit or f"data.max_bad_share of data.{data_set}"
         self._unusable: dict[str, BadAudio] = {}
         self._odd: dict[str, BadAudio] = {}
         self._is_torn = False
@@ -90,7 +94,7 @@ class BadAudioLog:
         shown = list(self._unusable.values())[:SHOWN]
         lines = [
             f"audio: {self.num_unusable} of {tried} clips tried cannot be used - expected at most {share:.0%} "
-            f"(data.max_bad_share of data.{self._data_set}) - check the paths and files, or allow more:",
+            f"({self._limit}) - check the paths and files, or allow more:",
             *(f"{printable(bad.path)}: {bad.reason}" for bad in shown),
         ]
         if self.num_unusable > len(shown):

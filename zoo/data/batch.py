@@ -1,4 +1,4 @@
-"""What travels from the loader to the model: a batch of waveforms, and the log-mels that an objective gets."""
+"""What travels from the loader to the model: a batch of clips, and the log-mels that an objective gets."""
 
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -29,22 +29,28 @@ class BadAudio:
 
 @dataclass(frozen=True)
 class Batch:
-    """Clips as waveforms. `bad` also names clips that are not in the batch: those left out, and those replaced."""
+    """Clips, all as waveforms or all as log-mels; a batch without a clip has waveforms.
 
-    waveform: Float[Tensor, "batch sample"]
+    `bad` also names clips that are not in the batch: those left out, and those replaced.
+    """
+
+    waveform: Float[Tensor, "batch sample"] | None
+    """None where the clips are log-mels."""
     num_samples: Int[Tensor, "batch"]
-    """How many samples of each row are real; zeros follow."""
+    """How many samples of each row, or frames where the clips are log-mels, are real; zeros follow."""
     target: Float[Tensor, "batch cls"] | None
     ids: Int[Tensor, "batch"]
     names: tuple[str, ...]
     bad: tuple[BadAudio, ...] = ()
+    log_mel: Float[Tensor, "batch mel frame"] | None = None
+    """Before normalisation, in the precision in which it is stored."""
     partners: Partners | None = None
     """Clips to mix into these; None mixes nothing. They are no clips of the batch, and not named or counted in it."""
     clips: tuple[int, ...] = ()
     """In evaluation, the place in the manifest of the clip that each row is a window of."""
 
     def __len__(self) -> int:
-        return self.waveform.shape[0]
+        return self.ids.shape[0]
 
     @property
     def num_read(self) -> int:
@@ -55,7 +61,8 @@ class Batch:
         """The same batch on a device; from pinned memory without waiting for the copy."""
         return replace(
             self,
-            waveform=self.waveform.to(device, non_blocking=True),
+            waveform=None if self.waveform is None else self.waveform.to(device, non_blocking=True),
+            log_mel=None if self.log_mel is None else self.log_mel.to(device, non_blocking=True),
             num_samples=self.num_samples.to(device, non_blocking=True),
             target=None if self.target is None else self.target.to(device, non_blocking=True),
             ids=self.ids.to(device, non_blocking=True),
@@ -66,7 +73,8 @@ class Batch:
         """Called by torch's loader when it is to pin memory."""
         return replace(
             self,
-            waveform=self.waveform.pin_memory(),
+            waveform=None if self.waveform is None else self.waveform.pin_memory(),
+            log_mel=None if self.log_mel is None else self.log_mel.pin_memory(),
             num_samples=self.num_samples.pin_memory(),
             target=None if self.target is None else self.target.pin_memory(),
             ids=self.ids.pin_memory(),
@@ -89,6 +97,8 @@ class Inputs:
 
 class InputMaker(nn.Module):
     """Waveforms to log-mels on the device of the batch, with augmentation in training; no gradient.
+
+    Log-mels that were stored are only normalised.
 
     In evaluation the keys are those of one fixed epoch, so that a masked-patch loss is measured on the same masks
     each time. With `padding="as_source"` the log-mel is padded or cut to `n_frames` and its padding is seen, as in
@@ -127,12 +137,18 @@ class InputMaker(nn.Module):
             return self._augmented(self.augment, batch, keys, epoch)
         assert batch.partners is None, "partners without an augmentation that mixes"
         drawn = keys if training else None  # what a front end draws, it draws in training only
-        log_mel, num_frames = self._log_mel(batch.waveform, batch.num_samples, drawn)
+        log_mel, num_frames = self._log_mel(batch.waveform, batch.log_mel, batch.num_samples, drawn)
         return Inputs(log_mel, num_frames, batch.target, keys, batch.names)
 
     def _log_mel(
-        self, waveform: Tensor, num_samples: Tensor, keys: Tensor | None
+        self, waveform: Tensor | None, stored: Tensor | None, num_samples: Tensor, keys: Tensor | None
     ) -> tuple[Float[Tensor, "batch mel frame"], Int[Tensor, "batch"] | None]:
+        """Normalised log-mels of waveforms, or of log-mels that were stored; and how many frames of each are real."""
+        if waveform is None:
+            assert stored is not None
+            width = stored.shape[2] if self.n_frames is None else self.n_frames
+            log_mel = self.front_end.normalise(F.pad(stored, (0, width - stored.shape[2])), num_samples)
+            return log_mel, num_samples if self.padding == "masked" else None
         if self.padding == "masked":
             log_mel = self.front_end(waveform, num_samples, keys=keys).as_subclass(Tensor)
             return log_mel, self.front_end.num_frames(num_samples)
@@ -140,23 +156,25 @@ class InputMaker(nn.Module):
 
     def _augmented(self, augment: Augment, batch: Batch, keys: Tensor, epoch: int) -> Inputs:
         partners, config = batch.partners, augment.config
-        waveform, num_samples, target, row_keys = batch.waveform, batch.num_samples, batch.target, keys
+        waveform, stored, target = batch.waveform, batch.log_mel, batch.target
+        num_samples, row_keys = batch.num_samples, keys
         if partners is not None:
-            waveform = torch.cat((waveform, partners.waveform))
+            waveform = _joined(waveform, partners.waveform)
+            stored = _joined(stored, partners.log_mel)
             num_samples = torch.cat((num_samples, partners.num_samples))
             row_keys = torch.cat((keys, clip_keys(self.seed, epoch, partners.ids)))
-            if target is not None and partners.target is not None:
-                target = torch.cat((target, partners.target))
-        if config.waveform_roll and self.padding == "as_source":
-            waveform, num_samples = self._filled(waveform, num_samples)
-        waveform = augment.vary_waveforms(waveform, num_samples, row_keys)
-        if partners is not None and config.waveform_mixup is not None:
-            row, share = partners.waveform_row, partners.waveform_share
-            waveform, num_samples = mix_waveforms(waveform, num_samples, row, share, config.waveform_mixup.length)
-            target = mix_targets(target, row, share)
-            row_keys = row_keys[: waveform.shape[0]]
-        waveform = augment.add_noise(waveform, num_samples, row_keys)
-        log_mel, num_frames = self._log_mel(waveform, num_samples, row_keys)
+            target = _joined(target, partners.target)
+        if waveform is not None:
+            if config.waveform_roll and self.padding == "as_source":
+                waveform, num_samples = self._filled(waveform, num_samples)
+            waveform = augment.vary_waveforms(waveform, num_samples, row_keys)
+            if partners is not None and config.waveform_mixup is not None:
+                row, share = partners.waveform_row, partners.waveform_share
+                waveform, num_samples = mix_waveforms(waveform, num_samples, row, share, config.waveform_mixup.length)
+                target = mix_targets(target, row, share)
+                row_keys = row_keys[: waveform.shape[0]]
+            waveform = augment.add_noise(waveform, num_samples, row_keys)
+        log_mel, num_frames = self._log_mel(waveform, stored, num_samples, row_keys)
         log_mel = augment(log_mel, num_frames, row_keys)
         if partners is not None and config.log_mel_mixup is not None:
             row, share, length = partners.log_mel_row, partners.log_mel_share, config.log_mel_mixup.length
@@ -171,3 +189,7 @@ class InputMaker(nn.Module):
         width = self.front_end.num_samples(self.n_frames)
         waveform = F.pad(waveform, (0, max(0, width - waveform.shape[1])))
         return waveform, torch.full_like(num_samples, waveform.shape[1])
+
+
+def _joined(of_batch: Tensor | None, of_partners: Tensor | None) -> Tensor | None:
+    return None if of_batch is None or of_partners is None else torch.cat((of_batch, of_partners))

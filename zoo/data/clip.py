@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from zoo.audio.byte_range import ByteRange
 from zoo.data.problems import printable
 
 FIELDS = ("path", "labels", "fold", "split", "group", "start", "stop", "id")
@@ -22,7 +23,8 @@ class Clip:
     `id` is what draws, predictions and reports know the clip by; it is the same on every machine.
     """
 
-    path: Path
+    path: Path | ByteRange
+    """An audio file, or a member of a shard."""
     id: str
     labels: tuple[str, ...] = ()
     start: float | None = None

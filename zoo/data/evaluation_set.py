@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import torch
 
-from zoo.audio.decode import Decoded, UnusableAudio
+from zoo.audio.decode import UnusableAudio
 from zoo.data.item import Item, Key
-from zoo.data.reader import ClipReader
+from zoo.data.readers import ReadClip, Reader
 from zoo.data.windows import Window, Windows
 from zoo.draws import combine
 
@@ -19,7 +19,7 @@ class EvaluationSet(torch.utils.data.Dataset[Item]):
     last one ends with the file, and those behind it are left out. Windows of one clip are drawn for apart.
     """
 
-    def __init__(self, reader: ClipReader, windows: Windows) -> None:
+    def __init__(self, reader: Reader, windows: Windows) -> None:
         assert windows.num_clips == len(reader), (windows.num_clips, len(reader))
         self.reader = reader
         self.windows = windows
@@ -41,23 +41,23 @@ class EvaluationSet(torch.utils.data.Dataset[Item]):
             if count <= 0:
                 return
             item = self[Key(0, row)]
-            if item.waveform is not None:
+            if item.content is not None:
                 count -= 1
                 yield item
 
     def _item(self, window: Window) -> Item:
         reader = self.reader
-        decoded = reader.read(window.clip, window.first, window.length)
-        missing = window.length - decoded.waveform.shape[0]
+        found = reader.read(window.clip, window.first, window.length)
+        missing = window.length - found.length
         if window.before is not None and missing > 0:
             if window.first - missing <= window.before:
                 # The window before this one ends with the file already.
-                return replace(reader.item(window.clip, decoded), waveform=None, num_samples=0)
-            decoded = self._shifted(window, missing, decoded)
+                return replace(reader.item(window.clip, found), waveform=None, log_mel=None, num_samples=0)
+            found = self._shifted(window, missing, found)
         own = reader.id(window.clip)
-        return reader.item(window.clip, decoded, combine(own, window.number) if window.number else own)
+        return reader.item(window.clip, found, combine(own, window.number) if window.number else own)
 
-    def _shifted(self, window: Window, missing: int, decoded: Decoded) -> Decoded:
+    def _shifted(self, window: Window, missing: int, found: ReadClip) -> ReadClip:
         """The window that ends where the file does."""
         again = self.reader.read(window.clip, window.first - missing, window.length)
-        return replace(again, oddities=tuple(dict.fromkeys((*decoded.oddities, *again.oddities))))
+        return replace(again, oddities=tuple(dict.fromkeys((*found.oddities, *again.oddities))))

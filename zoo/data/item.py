@@ -25,19 +25,27 @@ class Key:
 
 @dataclass(frozen=True)
 class Item:
-    """One clip. `waveform` has its real length; None is a clip that cannot be used and is to be left out."""
+    """One clip, as a waveform or as a log-mel of its real length; with neither it cannot be used and is left out."""
 
     waveform: Float[Tensor, "sample"] | None
     num_samples: int
+    """Of the waveform; of a log-mel, its frames."""
     target: Float[Tensor, "cls"] | None
     id: int
     name: str
     bad: tuple[BadAudio, ...] = ()
     """Of the clip, of those that it replaces, and of its partners."""
+    log_mel: Float[Tensor, "mel frame"] | None = None
+    """Before normalisation, as `zoo pack --features` stores it."""
     clip: int = -1
     """In evaluation, the clip's place in its manifest: all of its windows have one."""
     waveform_partner: "Partner | None" = None
     log_mel_partner: "Partner | None" = None
+
+    @property
+    def content(self) -> Tensor | None:
+        """The waveform or the log-mel; its last axis is time. None is a clip that cannot be used."""
+        return self.log_mel if self.waveform is None else self.waveform
 
 
 @dataclass(frozen=True)
@@ -50,14 +58,15 @@ class Partner:
 
 
 class Collate:
-    """Items to a batch, with zeros behind the clips up to `pad_to` samples, or up to the longest clip (None)."""
+    """Items to a batch, with zeros behind the clips up to `pad_to` samples (of log-mels: frames), or up to the
+    longest clip (None)."""
 
     def __init__(self, pad_to: int | None) -> None:
         self.pad_to = pad_to
 
     def __call__(self, items: Sequence[Item]) -> Batch:
         bad = tuple(one for item in items for one in item.bad)
-        used = [item for item in items if item.waveform is not None]
+        used = [item for item in items if item.content is not None]
         as_log_mel = [(row, item.log_mel_partner) for row, item in enumerate(used) if item.log_mel_partner]
         carriers = [*used, *(partner.item for _, partner in as_log_mel)]
         as_waveform = [(row, item.waveform_partner) for row, item in enumerate(carriers) if item.waveform_partner]
@@ -66,11 +75,12 @@ class Collate:
         no_target = items[0].target if items else None
         partners = None
         if further:
-            waveform, num_samples = self._padded(further, width)
+            waveform, log_mel, num_samples = _padded(further, width)
             log_mel_row, log_mel_share = _rows(as_log_mel)
             waveform_row, waveform_share = _rows(as_waveform)
             partners = Partners(
                 waveform=waveform,
+                log_mel=log_mel,
                 num_samples=num_samples,
                 target=_targets(further, no_target),
                 ids=torch.tensor([item.id for item in further], dtype=torch.int64),
@@ -79,9 +89,10 @@ class Collate:
                 waveform_row=waveform_row,
                 waveform_share=waveform_share,
             )
-        waveform, num_samples = self._padded(used, width)
+        waveform, log_mel, num_samples = _padded(used, width)
         return Batch(
             waveform=waveform,
+            log_mel=log_mel,
             num_samples=num_samples,
             target=_targets(used, no_target),
             ids=torch.tensor([item.id for item in used], dtype=torch.int64),
@@ -97,13 +108,19 @@ class Collate:
         assert longest <= width, (longest, width)
         return width
 
-    def _padded(self, used: Sequence[Item], width: int) -> tuple[Tensor, Tensor]:
-        """(rows, width) and the real samples of each row."""
-        waveform = torch.zeros(len(used), width)
-        for row, item in enumerate(used):
-            assert item.waveform is not None
-            waveform[row, : item.num_samples] = item.waveform
-        return waveform, torch.tensor([item.num_samples for item in used], dtype=torch.int64)
+
+def _padded(used: Sequence[Item], width: int) -> tuple[Tensor | None, Tensor | None, Tensor]:
+    """The waveforms (rows, width) or log-mels (rows, bands, width) of clips, and how much of each row is real."""
+    contents = [item.content for item in used]
+    first = contents[0] if contents else torch.zeros(width)
+    assert first is not None
+    padded = first.new_zeros(len(used), *first.shape[:-1], width)
+    for row, content in enumerate(contents):
+        assert content is not None
+        padded[row, ..., : content.shape[-1]] = content
+    is_waveform = padded.ndim == 2
+    num_samples = torch.tensor([item.num_samples for item in used], dtype=torch.int64)
+    return padded if is_waveform else None, None if is_waveform else padded, num_samples
 
 
 def _targets(used: Sequence[Item], like: Tensor | None) -> Tensor | None:

@@ -1,4 +1,4 @@
-"""A set of clips and where it comes from: a CSV, JSON lines, the JSON of the released AST code, or a folder.
+"""A set of clips and where it comes from: a CSV, JSON lines, the JSON of the released AST code, a pack, or a folder.
 
 Columns (design: `path` or `filename`, and optionally `labels` or `label`, `fold`, `split`, `group`, `start`, `stop`
 in seconds, `id`). Relative paths are looked for beside the manifest, then in the `audio` folder beside it. Whether
@@ -18,11 +18,17 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from zoo.audio.byte_range import ByteRange
+from zoo.audio.front_ends import AnyFrontEndConfig
+from zoo.audio.unnormalised import log_mel_differences
 from zoo.config import Config
 from zoo.data.clip import Clip, ClipMaker, fold_name
 from zoo.data.folder import read_folder
 from zoo.data.folds import FoldsConfig, assign_folds, fold_notes
 from zoo.data.problems import Problems, did_you_mean, listed
+from zoo.data.shards.layout import is_pack, read_pack
+from zoo.data.shards.read import read_clips
+from zoo.data.source_paths import beside, short_names
 from zoo.data.table import Columns, Row, read_csv, read_jsonl, read_official_json
 from zoo.errors import DataError
 
@@ -44,7 +50,8 @@ class SourceConfig(Config):
     """Where clips come from, and which of them."""
 
     path: Annotated[str, Field(min_length=1)]
-    """A manifest (.csv, .jsonl, official .json), or a folder of audio (a folder per class when labels are needed)."""
+    """A manifest (.csv, .jsonl, official .json), a pack (`zoo pack`), or a folder of audio (a folder per class when
+    labels are needed)."""
     fold: FoldNames = None
     """Only clips of these folds; null is all of them."""
     not_fold: FoldNames = None
@@ -69,6 +76,8 @@ class Manifest:
     source: str
     notes: tuple[str, ...] = ()
     """What is odd about it, a line each."""
+    front_end: AnyFrontEndConfig | None = None
+    """None where the clips are audio; else they are log-mels that this front end made."""
 
     def __len__(self) -> int:
         return len(self.clips)
@@ -152,9 +161,13 @@ def read_manifest(
     table = Columns(columns or {}, needs_labels, welcome=labelled is None or by == "group")
     if not os.path.exists(path):
         raise DataError(
-            f"{source.path}: no such file or folder - expected a manifest or a folder of audio - {_beside(path)}"
+            f"{source.path}: no such file or folder - expected a manifest or a folder of audio - {beside(path)}"
         )
-    if os.path.isdir(path):
+    front_end = None
+    if is_pack(path):
+        pack = read_pack(path, source.path)
+        clips, front_end = read_clips(pack, path, source.path, needs_labels), pack.options.front_end
+    elif os.path.isdir(path):
         clips = read_folder(path, source.path, needs_labels)
         if labelled is None and all("/" in clip.id for clip in clips):
             clips = read_folder(path, source.path, labelled=True)
@@ -165,7 +178,7 @@ def read_manifest(
             f"{source.path}: neither a folder nor {', '.join(_READERS)} - expected a manifest or a folder of audio - "
             "rename or convert it (a table with tabs: save it as CSV)"
         )
-    manifest = Manifest(tuple(clips), source.path)
+    manifest = Manifest(tuple(clips), source.path, front_end=front_end)
     if source.folds is not None:
         manifest = _with_folds(manifest, source.folds, keep_labels=labelled is not False)
     return manifest.select(source.fold, source.split, source.not_fold)
@@ -176,14 +189,11 @@ def _with_folds(manifest: Manifest, folds: FoldsConfig, keep_labels: bool) -> Ma
     clips = manifest.clips
     numbers = assign_folds(clips, folds.num, folds.by, folds.seed, manifest.source)
     names = [str(number) for number in range(folds.num + 1)]
-    return Manifest(
-        tuple(
-            replace(clip, fold=names[number], labels=clip.labels if keep_labels else ())
-            for clip, number in zip(clips, numbers, strict=True)
-        ),
-        manifest.source,
-        fold_notes(clips, folds.num, folds.by, manifest.source),
+    with_folds = tuple(
+        replace(clip, fold=names[number], labels=clip.labels if keep_labels else ())
+        for clip, number in zip(clips, numbers, strict=True)
     )
+    return replace(manifest, clips=with_folds, notes=fold_notes(clips, folds.num, folds.by, manifest.source))
 
 
 def read_manifests(
@@ -208,8 +218,25 @@ def read_manifests(
     problems = Problems(shown)
     _refuse_twins(clips, problems)
     problems.raise_if_any()
+    first, *others = manifests
+    for other in others:
+        if (first.front_end is None) != (other.front_end is None) or (
+            first.front_end is not None
+            and other.front_end is not None
+            and log_mel_differences(first.front_end, other.front_end)
+        ):
+            raise DataError(
+                f"{other.source}: {_kind(other)}, where {first.source} is {_kind(first)} - expected one kind in one "
+                "set - take one out, or pack both in the same way"
+            )
     notes = dict.fromkeys(note for manifest in manifests for note in manifest.notes)
-    return Manifest(tuple(clips), shown, tuple(notes))
+    return Manifest(tuple(clips), shown, tuple(notes), first.front_end)
+
+
+def _kind(manifest: Manifest) -> str:
+    if manifest.front_end is None:
+        return "audio"
+    return f"log-mels of {manifest.front_end.kind} at {manifest.front_end.sample_rate} Hz"
 
 
 def _read_table(path: Path, shown: str, columns: Columns) -> list[Clip]:
@@ -250,8 +277,10 @@ def _fold_names(folds: Sequence[int | str] | int | str) -> list[str]:
     return [fold_name(one) for one in ([folds] if isinstance(folds, int | str) else folds)]
 
 
-def _size(path: Path) -> int:
-    """Bytes of a file; -1 for one that is not there."""
+def _size(path: Path | ByteRange) -> int:
+    """Bytes of a file, or of a member of a shard; -1 for a file that is not there."""
+    if isinstance(path, ByteRange):
+        return path.size
     try:
         return path.stat().st_size
     except OSError:
@@ -269,25 +298,3 @@ def _refuse_twins(clips: Sequence[Clip], problems: Problems) -> None:
                 f"id {clip.id!r} stands at {other.where} already - expected every clip once - take one out, "
                 "join its labels in one row with ';', or add an id column",
             )
-
-
-def short_names(paths: Sequence[str]) -> list[str]:
-    """The shortest ends of the paths that tell different paths apart."""
-    parts = [Path(path).expanduser().absolute().with_suffix("").parts for path in paths]
-    for length in range(1, max(map(len, parts)) + 1):
-        ends = ["/".join(part[-length:]) for part in parts]
-        if len(set(ends)) == len(set(parts)):
-            return ends
-    return ["/".join(part) for part in parts]
-
-
-def _beside(path: Path) -> str:
-    """What to do about a path that is not there, with near names of the folder where it should be."""
-    parent = path.parent
-    if not parent.is_dir():
-        return f"there is no folder {str(parent)!r} either; relative paths start where the command is run"
-    try:
-        names = sorted(entry.name for entry in parent.iterdir())
-    except OSError:
-        names = []
-    return f"check the path{did_you_mean(path.name, names)}"

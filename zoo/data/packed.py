@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from zoo.audio.byte_range import ByteRange
 from zoo.data.manifest import Manifest
 from zoo.data.shared import SharedArrays
 from zoo.draws import stable_id
@@ -35,12 +36,34 @@ class PackedTexts:
         return self._arrays["bytes"][begin : int(ends[index])].tobytes().decode("utf-8", "surrogatepass")
 
 
+class PackedAudio:
+    """Where the audio of every clip lies: paths, or members of shards, whose few paths are kept once."""
+
+    def __init__(self, audio: Sequence[Path | ByteRange]) -> None:
+        shards = list(dict.fromkeys(one.path for one in audio if isinstance(one, ByteRange)))
+        number = {path: place for place, path in enumerate(shards)}
+        self._shards = [str(path) for path in shards]
+        # A path, or the name of a member.
+        self._names = PackedTexts(one.member if isinstance(one, ByteRange) else str(one) for one in audio)
+        ranges = [
+            (number[one.path], one.offset, one.size) if isinstance(one, ByteRange) else (-1, 0, 0) for one in audio
+        ]
+        self._ranges = np.array(ranges, dtype=np.int64) if shards else None  # (clips, 3)
+
+    def __getitem__(self, index: int) -> Path | ByteRange:
+        name = self._names[index]
+        if self._ranges is None:
+            return Path(name)
+        shard, offset, size = self._ranges[index].tolist()
+        return Path(name) if shard < 0 else ByteRange(Path(self._shards[shard]), offset, size, name)
+
+
 class PackedClips:
     """What a worker needs of every clip: path, id, cut in seconds, and the places of its labels."""
 
     def __init__(self, manifest: Manifest, places: Sequence[tuple[int, ...]] | None) -> None:
         clips = manifest.clips
-        self._paths = PackedTexts(str(clip.path) for clip in clips)
+        self._audio = PackedAudio([clip.path for clip in clips])
         self._names = PackedTexts(clip.id for clip in clips)
         nan = float("nan")
         self._arrays = SharedArrays(
@@ -56,8 +79,8 @@ class PackedClips:
     def __len__(self) -> int:
         return len(self._arrays["ids"])
 
-    def path(self, index: int) -> Path:
-        return Path(self._paths[index])
+    def path(self, index: int) -> Path | ByteRange:
+        return self._audio[index]
 
     def name(self, index: int) -> str:
         """The clip's `id` in the manifest."""

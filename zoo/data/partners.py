@@ -16,7 +16,9 @@ class Partners:
     can have a waveform partner itself: up to four clips make one.
     """
 
-    waveform: Float[Tensor, "partner sample"]
+    waveform: Float[Tensor, "partner sample"] | None
+    """None where the clips are log-mels."""
+    log_mel: Float[Tensor, "partner mel frame"] | None
     num_samples: Int[Tensor, "partner"]
     target: Float[Tensor, "partner cls"] | None
     ids: Int[Tensor, "partner"]
@@ -30,7 +32,7 @@ class Partners:
     """Of that row; the partner has the rest."""
 
     def __len__(self) -> int:
-        return self.waveform.shape[0]
+        return self.ids.shape[0]
 
     def to(self, device: torch.device | str) -> "Partners":
         """The same on a device; from pinned memory without waiting for the copy."""

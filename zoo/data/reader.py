@@ -6,12 +6,14 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
+from zoo.audio.byte_range import ByteRange
 from zoo.audio.decode import Decoded, UnusableAudio, count_samples, decode, duration
 from zoo.data.batch import BadAudio
 from zoo.data.item import Item
 from zoo.data.labels import LabelTable, multi_hot
 from zoo.data.manifest import Manifest
 from zoo.data.packed import PackedClips
+from zoo.errors import DataError
 
 
 class ClipReader:
@@ -29,6 +31,8 @@ class ClipReader:
 
     def __init__(self, manifest: Manifest, labels: LabelTable | None, sample_rate: int, min_samples: int = 1) -> None:
         assert min_samples >= 1, min_samples
+        if manifest.front_end is not None:
+            raise DataError(f"{manifest.source}: stored log-mels - expected audio - pack it without --features")
         self.source = manifest.source
         self.num_classes = None if labels is None else len(labels)
         self.sample_rate = sample_rate
@@ -42,7 +46,7 @@ class ClipReader:
         """The clip's number, of which its draws are made."""
         return self._clips.id(index)
 
-    def path(self, index: int) -> Path:
+    def path(self, index: int) -> Path | ByteRange:
         """Where its audio lies."""
         return self._clips.path(index)
 

@@ -1,15 +1,15 @@
 """Clips to train on: cropped to the model's length, and another one in the place of one that cannot be used."""
 
 from dataclasses import replace
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 
-from zoo.audio.decode import Decoded, UnusableAudio
+from zoo.audio.decode import UnusableAudio
 from zoo.data.batch import BadAudio
 from zoo.data.item import Item, Key
 from zoo.data.problems import printable
-from zoo.data.reader import ClipReader
+from zoo.data.readers import Reader
 from zoo.draws import clip_keys, combine, stable_id, uniform
 from zoo.errors import DataError
 
@@ -21,14 +21,14 @@ class TrainingSet(torch.utils.data.Dataset[Item]):
     """The clips of a reader by `Key`; what comes out depends on seed and key alone, never on the process.
 
     Args:
-        num_samples: longer clips are cropped to it; None takes whole clips.
+        num_samples: longer clips are cropped to it; None takes whole clips. Of stored log-mels, frames.
         crop: where a longer clip is cropped; "random" anew in every epoch.
 
     Raises: `DataError` when 20 clips in a row cannot be used.
     """
 
     def __init__(
-        self, reader: ClipReader, num_samples: int | None, crop: Literal["random", "start"] = "random", seed: int = 0
+        self, reader: Reader, num_samples: int | None, crop: Literal["random", "start"] = "random", seed: int = 0
     ) -> None:
         assert num_samples is None or reader.min_samples <= num_samples, (reader.min_samples, num_samples)
         self.reader = reader
@@ -46,8 +46,8 @@ class TrainingSet(torch.utils.data.Dataset[Item]):
         for attempt in range(1, _ATTEMPTS + 1):
             item = self._item(replace(key, index=index))
             bad += item.bad
-            if item.waveform is not None:
-                return Item(item.waveform, item.num_samples, item.target, item.id, item.name, tuple(bad))
+            if item.content is not None:
+                return replace(item, bad=tuple(bad))
             index = combine(self.seed, key.epoch, self.draw_id(key), _REPLACEMENT, attempt) % len(self)
         reasons = "; ".join(dict.fromkeys(f"{printable(one.path)}: {one.reason}" for one in bad[:3]))
         raise DataError(
@@ -66,7 +66,7 @@ class TrainingSet(torch.utils.data.Dataset[Item]):
         except UnusableAudio as error:
             return self.reader.unusable_item(key.index, error)
 
-    def _decode(self, key: Key) -> Decoded:
+    def _decode(self, key: Key) -> Any:
         """The clip, cropped. A clip that failed for good is not opened again.
 
         Under random crops only a file that cannot be opened has failed for good: if a worker were to remember that
@@ -81,7 +81,7 @@ class TrainingSet(torch.utils.data.Dataset[Item]):
                 self._known_bad[key.index] = error.reason
             raise
 
-    def _decode_crop(self, key: Key) -> Decoded:
+    def _decode_crop(self, key: Key) -> Any:
         reader, wanted = self.reader, self.num_samples
         first, last = reader.cut(key.index)
         if wanted is None or self.crop == "start" or (last is not None and last - first <= wanted):

@@ -14,7 +14,7 @@ from pydantic import Field
 
 from zoo.audio.decode import UnusableAudio
 from zoo.config import Config
-from zoo.data.reader import ClipReader
+from zoo.data.readers import Reader
 
 LongClips = Literal["windows", "whole", "beginning"]
 Overlap = Annotated[float, Field(ge=0, le=0.95)]
@@ -101,7 +101,7 @@ class Windows:
         )
 
 
-def read_lengths(reader: ClipReader, tell: Callable[[int, int], None] | None = None) -> np.ndarray:
+def read_lengths(reader: Reader, tell: Callable[[int, int], None] | None = None) -> np.ndarray:
     """Samples of every clip, as manifest and headers say; 0 where a header cannot be read.
 
     A file is opened only where the manifest has no `stop`. Headers are read by several threads, since on a network
@@ -120,7 +120,7 @@ def read_lengths(reader: ClipReader, tell: Callable[[int, int], None] | None = N
     return lengths
 
 
-def _length(reader: ClipReader, index: int) -> int:
+def _length(reader: Reader, index: int) -> int:
     first, last = reader.cut(index)
     try:
         return max(0, reader.length(index) if last is None else last - first)

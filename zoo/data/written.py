@@ -10,30 +10,45 @@ import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from zoo.audio.byte_range import ByteRange
 from zoo.data.clip import Clip, clean_label
 from zoo.data.labels import LabelTable
 from zoo.disk import written_whole
+from zoo.errors import DataError
 
 _OPTIONAL = ("labels", "fold", "split", "group", "start", "stop")
 
 
 def write_manifest(path: Path, clips: Sequence[Clip]) -> None:
-    """A CSV with `path`, those of the other columns that some clip needs, and `id`.
+    """A CSV, or for a name that ends so a `.jsonl`: `path`, those of the other columns that some clip needs, and `id`.
 
     Paths are relative where the audio lies below the manifest's folder, else absolute: then the manifest is this
     machine's, while ids, and with them the hash of the manifest, are the same on all.
 
-    Raises: `CheckpointError` - the disk is full or refuses.
+    Raises: `CheckpointError` - the disk is full or refuses. `DataError` - a clip of a pack, which no manifest can name.
     """
     folder = os.path.join(os.path.abspath(path.parent), "")
     columns = [name for name in _OPTIONAL if any(getattr(clip, name) not in (None, ()) for clip in clips)]
     with written_whole(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        if path.suffix.lower() == ".jsonl":
+            for clip in clips:
+                cells = {name: value for name in columns if (value := getattr(clip, name)) not in (None, ())}
+                row = {"path": _shown(clip, folder), **cells, "id": clip.id}
+                file.write(json.dumps(row, ensure_ascii=False) + "\n")
+            return
         writer = csv.writer(file)
         writer.writerow(["path", *columns, "id"])
         for clip in clips:
-            audio = os.path.abspath(clip.path)
-            shown = audio[len(folder) :].replace(os.sep, "/") if audio.startswith(folder) else audio
-            writer.writerow([shown, *(_cell(clip, name) for name in columns), clip.id])
+            writer.writerow([_shown(clip, folder), *(_cell(clip, name) for name in columns), clip.id])
+
+
+def _shown(clip: Clip, folder: str) -> str:
+    if isinstance(clip.path, ByteRange):
+        raise DataError(
+            f"{clip.path}: a member of a shard - expected an audio file - make the manifest of the files, then pack it"
+        )
+    audio = os.path.abspath(clip.path)
+    return audio[len(folder) :].replace(os.sep, "/") if audio.startswith(folder) else audio
 
 
 def write_label_table(path: Path, labels: LabelTable) -> None:

@@ -13,7 +13,7 @@ from zoo.data.labels import LabelTable, build_label_table
 from zoo.data.loader import Clips, Loader
 from zoo.data.manifest import Manifest, read_manifests
 from zoo.data.mixing import MixedSet
-from zoo.data.reader import ClipReader
+from zoo.data.readers import open_reader
 from zoo.data.sampler import EpochSampler
 from zoo.data.training_set import TrainingSet
 from zoo.data.unknown_labels import UnknownLabels, without_unknown
@@ -77,6 +77,11 @@ def find_data(recipe: Recipe, must_exist: bool = True) -> FoundData:
         name = "waveform_mixup" if recipe.augment.waveform_mixup is not None else "log_mel_mixup"
         raise RecipeError(
             f"augment.{name}: found one training clip - expected two or more to mix - leave it out or add clips"
+        )
+    if recipe.augment.needs_waveform and train is not None and train.front_end is not None:
+        raise RecipeError(
+            f"augment: found an augmentation of waveforms with {train.source}, which holds log-mels - expected audio - "
+            "leave out gain_db, waveform_roll, waveform_mixup and noise_snr_db, or pack without --features"
         )
     labels = None
     if labelled and data.task is not None and (data.labels is not None or train is not None):
@@ -146,23 +151,22 @@ def make_loader(
     """Batches of some clips. In training: drawn and cropped as the recipe says, all of one width; else as `evaluate`
     says of long clips, those of like length together."""
     config = found.model_config
-    num_samples = front_end.num_samples(config.n_frames)
     model: Any = build_on_meta(config, pretraining=recipe.objective.kind == "masked-patch")
-    min_samples = front_end.num_samples(model.min_frames)
-    reader = ClipReader(clips, found.labels, front_end.sample_rate, min_samples)
+    reader, measure = open_reader(clips, found.labels, front_end, model.min_frames)
     num_workers = recipe.data.workers(device.type)
     if not training:
         return make_evaluation_loader(
             reader,
             model,
-            front_end,
+            measure,
             recipe.windows,
             recipe.evaluate.batch_size,
             padding=recipe.data.padding,
             num_workers=num_workers,
             device=device,
         )
-    dataset: Clips = TrainingSet(reader, num_samples, recipe.data.crop, recipe.seed)
+    length = measure.num_samples(config.n_frames)
+    dataset: Clips = TrainingSet(reader, length, recipe.data.crop, recipe.seed)
     if recipe.augment.mixes:
         dataset = MixedSet(dataset, recipe.augment.waveform_mixup, recipe.augment.log_mel_mixup, recipe.seed)
     draws = weighted_draws(recipe, clips, found.labels)
@@ -170,7 +174,7 @@ def make_loader(
         dataset,
         EpochSampler(len(clips), recipe.train.batch_size, recipe.seed, drop_last=True, draws=draws),
         num_workers=num_workers,
-        pad_to=num_samples,
+        pad_to=length,
         pin=device.type == "cuda",
     )
 

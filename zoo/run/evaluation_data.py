@@ -6,20 +6,19 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from zoo.audio.front_end import FrontEnd
 from zoo.data.batch import Batch
 from zoo.data.buckets import BucketSampler
 from zoo.data.evaluation_set import EvaluationSet
 from zoo.data.item import Collate
 from zoo.data.loader import Loader
-from zoo.data.reader import ClipReader
+from zoo.data.readers import Measure, Reader
 from zoo.data.windows import WindowConfig, Windows, read_lengths
 
 
 def make_evaluation_loader(
-    reader: ClipReader,
+    reader: Reader,
     model: Any,
-    front_end: FrontEnd,
+    measure: Measure,
     config: WindowConfig,
     batch_size: int,
     *,
@@ -37,8 +36,8 @@ def make_evaluation_loader(
         tell: is called with (headers read, clips).
     """
     n_frames = model.config.n_frames
-    usual = front_end.num_samples(n_frames)
-    windows = plan_windows(read_lengths(reader, tell), model, front_end, config, padding)
+    usual = measure.num_samples(n_frames)
+    windows = plan_windows(read_lengths(reader, tell), model, measure, config, padding)
     # Padding that the model is to see is there in any case.
     shortest = usual if padding == "as_source" else reader.min_samples
     sampler = BucketSampler(np.maximum(windows.length, shortest), batch_size, usual)
@@ -47,22 +46,22 @@ def make_evaluation_loader(
 
 
 def plan_windows(
-    lengths: np.ndarray, model: Any, front_end: FrontEnd, config: WindowConfig, padding: str = "masked"
+    lengths: np.ndarray, model: Any, measure: Measure, config: WindowConfig, padding: str = "masked"
 ) -> Windows:
     """The windows of clips of so many samples.
 
     A clip is long when the model has no position for its last patches; a few frames more than `n_frames` may still fit.
     """
     n_frames = model.config.n_frames
-    window = front_end.num_samples(n_frames)
+    window = measure.num_samples(n_frames)
     if config.long_clips == "beginning":
         return Windows(lengths, window, window, window, first_only=True)
     fits = n_frames if padding == "as_source" else getattr(model, "max_frames", n_frames)
-    limit = front_end.num_samples(fits)
-    while front_end.num_frames(limit + 1) <= fits:
+    limit = measure.num_samples(fits)
+    while measure.num_frames(limit + 1) <= fits:
         limit += 1
     if config.long_clips == "whole":
-        window = limit = max(limit, round(config.max_seconds * front_end.sample_rate))
+        window = limit = max(limit, round(config.max_seconds * measure.sample_rate))
     return Windows(lengths, limit, window, max(1, round(window * (1 - config.overlap))))
 
 

@@ -11,7 +11,8 @@ from zoo.data.audit.finding import Finding
 from zoo.data.audit.report import Counting, audit
 from zoo.data.audit.workers import default_workers
 from zoo.data.labels import LabelTable
-from zoo.data.manifest import Manifest, SourceConfig, read_manifest, short_names
+from zoo.data.manifest import Manifest, SourceConfig, read_manifest
+from zoo.data.source_paths import short_names
 from zoo.disk import written_whole
 from zoo.errors import DataError
 from zoo.weights.front_end import front_end

@@ -13,7 +13,7 @@ from zoo.data.batch import Batch, InputMaker
 from zoo.data.labels import LabelTable, Task
 from zoo.data.loader import Loader
 from zoo.data.manifest import SourceConfig, read_manifest
-from zoo.data.reader import ClipReader
+from zoo.data.readers import open_reader
 from zoo.data.unknown_labels import OnUnknown, UnknownLabels, without_unknown
 from zoo.data.windows import WindowConfig
 from zoo.errors import CheckpointError, DataError, RecipeError
@@ -87,12 +87,11 @@ def evaluate_checkpoint(
     model.to(target)
     padding = loaded.config.get("padding", "masked")
     make_inputs = InputMaker(front_end, None, 0, padding, model_config.n_frames if padding == "as_source" else None)
-    min_samples = front_end.num_samples(model_config.min_frames)
-    reader = ClipReader(clips, table, front_end.sample_rate, min_samples)
+    reader, measure = open_reader(clips, table, front_end, model_config.min_frames)
     asked = {"long_clips": long_clips, "overlap": overlap, "max_seconds": max_seconds}
     windows = _window_config(loaded, padding, asked)
     with counting("lengths", "files") as tell:
-        loader = make_evaluation_loader(reader, model, front_end, windows, batch_size, padding=padding, tell=tell)
+        loader = make_evaluation_loader(reader, model, measure, windows, batch_size, padding=padding, tell=tell)
     with counting("evaluation", "windows") as tell:
         found = predict_all(model, _Counted(loader, tell), make_inputs.to(target), target, "fp32", table.task)
     assert found.targets is not None

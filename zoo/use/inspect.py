@@ -121,7 +121,10 @@ def trace_recipe(path: str | Path, overrides: Sequence[str], picture: Path) -> d
     front_end = data.front_end
     if data.train_loader is not None:
         batch = next(iter(data.train_loader.epoch(0)))
-        stage("waveform (B, S)", batch.waveform, "zoo/audio/decode.py, zoo/data/loader.py")
+        if batch.waveform is None:
+            stage("stored log-mel (B, n_mels, n_frames)", batch.log_mel, "zoo/data/feature_reader.py")
+        else:
+            stage("waveform (B, S)", batch.waveform, "zoo/audio/decode.py, zoo/data/loader.py")
         inputs = data.make_inputs(batch, 0, True)
         log_mel, num_frames = inputs.log_mel, inputs.num_frames
     else:

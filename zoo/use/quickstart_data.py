@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
+from zoo.audio.byte_range import ByteRange
 from zoo.audio.decode import UnusableAudio, duration
 from zoo.data.clip import Clip
 from zoo.data.manifest import Manifest, SourceConfig, read_manifest
@@ -130,6 +131,10 @@ def _write_split(train: list[Clip], held_out: list[Clip], out: Path, remark: str
             writer = csv.writer(file)
             writer.writerow(["id", "path", "labels", "start", "stop"])
             for clip in clips:
+                if isinstance(clip.path, ByteRange):
+                    raise DataError(
+                        f"{clip.where}: in a pack - expected audio files - give the manifest it was made of"
+                    )
                 start = "" if clip.start is None else clip.start
                 stop = "" if clip.stop is None else clip.stop
                 writer.writerow([clip.id, str(clip.path.resolve()), ";".join(clip.labels), start, stop])

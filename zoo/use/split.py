@@ -7,8 +7,8 @@ from typing import Any
 
 from zoo.data.folds import By, FoldsConfig
 from zoo.data.manifest import SourceConfig, read_manifest
-from zoo.data.manifest_file import write_manifest
 from zoo.data.table import unknown_columns
+from zoo.data.written import write_manifest
 from zoo.errors import DataError
 
 

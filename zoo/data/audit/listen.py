@@ -4,7 +4,6 @@ import hashlib
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -12,7 +11,7 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
 
-from zoo.audio.decode import Decoded, UnusableAudio, decode, read_header
+from zoo.audio.decode import Audio, Decoded, UnusableAudio, decode, read_header
 from zoo.audio.resample import resample
 from zoo.data.audit.fingerprint import MAX_SECONDS, SAMPLE_RATE, Prints, fingerprint
 
@@ -61,7 +60,7 @@ class Heard:
 class Stretch:
     """The audio of a clip: a file, from `start` to `stop` seconds."""
 
-    path: Path
+    path: Audio
     start: float | None = None
     stop: float | None = None
 

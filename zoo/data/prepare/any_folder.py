@@ -11,6 +11,7 @@ with a folder of audio for each class, or audio without labels. What the labels 
 
 import csv
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -58,7 +59,7 @@ def _from_manifest(path: Path, labelled: bool) -> Found:
     audio = AudioFiles(path.parent)
     inside = {path.parent / name: name for name in audio.names}
     used = {clip.path for clip in manifest.clips}
-    there = {clip.id: clip.path in inside or clip.path.is_file() for clip in manifest.clips}
+    there = {clip.id: clip.path in inside or os.path.isfile(str(clip.path)) for clip in manifest.clips}
     # Where a row stands in the old manifest is of no use in the new one.
     clips = [replace(clip, origin="", line=None) for clip in manifest.clips]
     note = f"from {path.name}" + ("" if labelled else ", without labels")

@@ -1,0 +1,1 @@
+"""Packs: clips in webdataset-compatible tar shards, with an index of byte offsets."""

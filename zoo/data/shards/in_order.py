@@ -1,0 +1,71 @@
+"""A function over many things, in worker processes, with the results in the order of the things."""
+
+import multiprocessing
+import signal
+import sys
+from collections import deque
+from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from itertools import islice
+from typing import TypeVar
+
+import torch
+
+from zoo.errors import DataError
+
+_TOGETHER = 4  # things a worker gets at a time
+_AHEAD = 4  # such handfuls for every worker under way or waiting: what bounds the memory
+
+Thing = TypeVar("Thing")
+Result = TypeVar("Result")
+
+
+def in_order(
+    function: Callable[[Thing], Result], things: Iterable[Thing], workers: int
+) -> Generator[Result, None, None]:
+    """`function(thing)` of every thing. With 0 workers in this process; no number of them changes the results.
+
+    Everything computes with one thread: sums depend on how many share them.
+
+    Raises: what the function raises; DataError where a worker was killed.
+    """
+    if workers == 0:
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        try:
+            for thing in things:
+                yield function(thing)
+        finally:
+            torch.set_num_threads(threads)
+        return
+    context = multiprocessing.get_context("spawn" if sys.platform == "win32" else "forkserver")
+    if sys.platform != "win32":
+        # A fork of this very process could hang: it has threads.
+        context.set_forkserver_preload([__name__, getattr(function, "func", function).__module__])
+    executor = ProcessPoolExecutor(workers, context, _start_worker)
+    waiting: deque[Future[list[Result]]] = deque()
+    remaining = iter(things)
+    try:
+        while True:
+            while len(waiting) < workers * _AHEAD and (few := list(islice(remaining, _TOGETHER))):
+                waiting.append(executor.submit(_each, function, few))
+            if not waiting:
+                return
+            yield from waiting.popleft().result()
+    except BrokenProcessPool:
+        raise DataError(
+            "workers: one was killed - expected all to live to the end - the memory may be too small: use fewer with "
+            "--workers; the same command goes on"
+        ) from None
+    finally:
+        executor.shutdown(wait=True, cancel_futures=True)
+
+
+def _each(function: Callable[[Thing], Result], things: list[Thing]) -> list[Result]:
+    return [function(thing) for thing in things]
+
+
+def _start_worker() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the main process's to answer
+    torch.set_num_threads(1)
