@@ -18,6 +18,7 @@ from zoo.data.labels import Task
 from zoo.errors import DataError
 from zoo.evaluate.averaging import Average, average_windows, mean_output, mean_probability
 from zoo.evaluate.bad_clips import judge_clips
+from zoo.evaluate.rows import Rows
 
 MakeInputs = Callable[[Batch, int, bool], Inputs]
 Objective = Callable[[nn.Module, Inputs], tuple[Tensor, dict[str, Tensor]]]
@@ -135,24 +136,22 @@ def _collect(
     """(names, outputs (n, ·), targets (n, C) or None, bad) of a function of the inputs over all batches."""
     names: list[str] = []
     clips: list[int] = []
-    outputs: list[Tensor] = []
-    targets: list[Tensor] = []
+    outputs, targets = Rows(), Rows()
     bad: list[BadAudio] = []
     with _evaluating(model, device, precision):
         for batch in loader.epoch(0):
             bad += batch.bad
             if len(batch):
                 inputs = make_inputs(batch.to(device), 0, False)
-                outputs.append(function(inputs.log_mel, inputs.num_frames, inputs.keys).float())
+                outputs.add(function(inputs.log_mel, inputs.num_frames, inputs.keys))
                 clips += batch.clips or range(len(names), len(names) + len(batch))
                 names += batch.names
                 if batch.target is not None:
-                    targets.append(batch.target)
+                    targets.add(batch.target)
     if not names:
         raise _no_clip(bad)
-    # Read back once, at the end: the device never waits for the host.
-    merged, firsts = average_windows(torch.cat(outputs).cpu(), clips, average)
-    target = torch.cat(targets).float().cpu()[firsts] if targets else None
+    merged, firsts = average_windows(outputs.on_cpu(), clips, average)
+    target = targets.on_cpu()[firsts] if len(targets) else None
     return tuple(names[row] for row in firsts), merged, target, judge_clips(bad, Counter(names))
 
 
