@@ -1,0 +1,63 @@
+"""`zoo bench`: both ways measured in one run, and a report whose numbers fit together."""
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Zoo = Callable[..., subprocess.CompletedProcess[str]]
+
+SMALL = ["--rounds", "1", "--device", "cpu", "--json"]
+
+
+def _check_sums(row: dict[str, Any]) -> None:
+    for key, name in (("ratio", "clips_per_second"), ("ratio_per_core", "clips_per_core_second")):
+        assert row[key] == pytest.approx(row["ours"][name] / row["peer"][name])
+        for way in ("ours", "peer"):
+            low, high = row[way][f"{name}_spread"]
+            assert low <= row[way][name] <= high
+    for way in ("ours", "peer"):
+        assert row[way]["cpu_ms_per_clip"] == pytest.approx(1e3 / row[way]["clips_per_core_second"])
+        assert row[way]["peak_memory_mib"] > 100  # torch alone is more
+
+
+def test_front_end(zoo: Zoo) -> None:
+    report = json.loads(zoo("bench", "frontend", "--seconds", "0.5", "--batch", "4", *SMALL).stdout)
+    (row,) = report["rows"]
+    _check_sums(row)
+    assert row["ours"]["clips_per_round"] == row["peer"]["clips_per_round"] == 256
+    assert report["difference"] < 4e-6
+    assert report["remark"] == ""
+    assert report["threads"] == 1
+
+
+def test_loader(zoo: Zoo, tmp_path: Path, tone_folder: Callable[..., Path]) -> None:
+    sizes = ["--seconds", "0.3", "--clips", "5", "--batch", "4", "--formats", "flac", "--workers", "1"]
+    done = zoo("bench", "loader", tone_folder(), *sizes, *SMALL, "--out", "bench/loader.json")
+    report = json.loads(done.stdout)
+    assert json.loads((tmp_path / "bench" / "loader.json").read_text()) == report
+    assert report["clips"] == 8  # whole batches
+    (row,) = report["rows"]
+    assert (row["format"], row["workers"]) == ("flac", 1)
+    _check_sums(row)
+    for way in ("ours", "peer"):
+        assert row[way]["clips_per_round"] == 8
+        stages = row[way]["stages_ms"]
+        assert set(stages) == {"decode", "resample", "front end", "rest"}
+        assert min(stages.values()) >= 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["loader", "--workers", "some"], "--workers: 'some' - expected numbers of processes such as 0,2"),
+        (["loader", "nowhere"], "nowhere: no such file or folder"),
+    ],
+)
+def test_wrong_words(zoo: Zoo, arguments: list[str], text: str) -> None:
+    done = zoo("bench", *arguments, code=2)
+    assert text in done.stderr
+    assert "Traceback" not in done.stderr
