@@ -15,7 +15,7 @@ import zoo as package
 from tests.cli.conftest import TINY
 from zoo.cli import main
 from zoo.recipe import read_recipe
-from zoo.run import train
+from zoo.run import find_data, train
 from zoo.train.plan import Report
 
 Zoo = Callable[..., SimpleNamespace]
@@ -99,25 +99,24 @@ def test_balanced_multi_label_training(zoo: Zoo, official: Path) -> None:
     assert json.loads(zoo("evaluate", "run", "by_index.csv", "--json").stdout)["num_eval_clips"] == 2
 
 
-def test_a_run_stopped_in_the_middle_of_an_epoch_goes_on_bit_for_bit(
-    official: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_stopped_in_the_middle_of_an_epoch_goes_on_bit_for_bit(official: Path) -> None:
     """Clips drawn again, and how often, are those of a run that was never stopped."""
-    monkeypatch.chdir(official)
-    recipe = read_recipe(ARGUMENTS[0], [*ARGUMENTS[1:], "train.clips=40", "log.checkpoint_minutes=1e-6"])
-    train(recipe, Path("whole"), command="finetune")
+    files = ("train.json", "class_labels_indices.csv")
+    arguments = [one.replace("=", f"={official}/") if one.endswith(files) else one for one in ARGUMENTS[1:]]
+    arguments += ["train.clips=40", "log.checkpoint_minutes=1e-6"]
+    recipe = read_recipe(ARGUMENTS[0], arguments)
+    train(recipe, official / "whole", command="finetune")
 
     def stop(news: Report) -> None:
         if news.step == 5:  # the second of the three batches of epoch 1
             raise InterruptedError
 
     with pytest.raises(InterruptedError):
-        train(recipe, Path("cut"), command="finetune", on_progress=stop)
-    assert not Path("cut/summary.json").exists()
-    workers = read_recipe(ARGUMENTS[0], [*ARGUMENTS[1:], "train.clips=40", "data.num_workers=2"])
-    workers = workers.model_copy(update={"log": recipe.log})
-    train(workers, Path("cut"), command="finetune", resume=True)
-    ours, theirs = (load_file(f"{name}/checkpoints/last/model.safetensors") for name in ("cut", "whole"))
+        train(recipe, official / "cut", command="finetune", on_progress=stop)
+    assert not (official / "cut/summary.json").exists()
+    workers = read_recipe(ARGUMENTS[0], [*arguments, "data.num_workers=2"])
+    train(workers, official / "cut", command="finetune", resume=True)
+    ours, theirs = (load_file(official / name / "checkpoints/last/model.safetensors") for name in ("cut", "whole"))
     assert ours.keys() == theirs.keys()
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
 
@@ -174,9 +173,9 @@ def test_check_tells_classes_folds_balance_and_leaks(
     (report,) = json.loads(zoo(*shared, *sources).stdout)
     assert (report["train_clips"], report["eval_clips"], report["eval_clips_also_trained_on"]) == (6, 3, 0)
     assert report["train_clips_per_class"] == {"least": "2 (high)", "median": "3", "most": "4 (low)"}
-    assert report["clips_per_fold"] == {"train": {"1": 3, "2": 3}, "eval": {"3": 3}}
+    assert (report["train_clips_per_fold"], report["eval_clips_per_fold"]) == ({"1": 3, "2": 3}, {"3": 3})
     assert report["sampling"]["kind"] == "balanced"
-    assert report["sampling"]["share_of_draws_per_class"]["most"] in ("0.5006 (low)", "0.5006 (high)")
+    assert report["share_of_draws_per_class"]["most"] in ("0.5006 (low)", "0.5006 (high)")
     assert any(line.startswith("leak: ") and "are trained on and evaluated on" in line for line in report["warnings"])
     by_group = [source.replace("by: label", "by: group") for source in sources]
     (report,) = json.loads(zoo(*shared, *by_group, "objective.class_weights=balanced").stdout)
@@ -185,7 +184,7 @@ def test_check_tells_classes_folds_balance_and_leaks(
     assert "class_weights" in zoo(*shared[:-1], *by_group, "objective.class_weights=balanced").stdout
 
 
-def test_pretraining_has_the_folds_of_fine_tuning(zoo: Zoo, tone_folder: Callable[..., Path], tmp_path: Path) -> None:
+def test_pretraining_has_the_folds_of_fine_tuning(tone_folder: Callable[..., Path], tmp_path: Path) -> None:
     """Without labels too: else what is evaluated later could have been seen."""
     tone_folder(clips=6)
     with (tmp_path / "m.csv").open("w", newline="") as file:
@@ -193,14 +192,15 @@ def test_pretraining_has_the_folds_of_fine_tuning(zoo: Zoo, tone_folder: Callabl
         writer.writerow(["path", "label", "group"])
         for name in ("low", "high"):
             writer.writerows([f"tones/{name}/{name}_{i}.wav", name, f"{i // 2}{name[: i % 3]}"] for i in range(6))
-    reports = []
-    for recipe in ("quickstart/pretrain", "quickstart/ssast"):
-        for by in ("group", "label", "clip"):
-            source = f"data.train={{path: m.csv, folds: {{num: 4, by: {by}, seed: 7}}}}"
-            (report,) = json.loads(zoo("check", recipe, source, "--json").stdout)
-            reports.append(report["clips_per_fold"]["train"])
-    assert reports[:3] == reports[3:]
-    assert all(sum(report.values()) == 12 for report in reports)
+    for by in ("group", "label", "clip"):
+        source = f"data.train={{path: {tmp_path}/m.csv, folds: {{num: 4, by: {by}, seed: 7}}}}"
+        found = [find_data(read_recipe(f"quickstart/{name}", [source])).train for name in ("pretrain", "ssast")]
+        assert found[0] is not None
+        assert found[1] is not None
+        folds = [[(clip.id, clip.fold) for clip in one.clips] for one in found if one is not None]
+        assert folds[0] == folds[1]
+        assert {fold for _, fold in folds[0]} == {"1", "2", "3", "4"}
+        assert {clip.labels for clip in found[0].clips} == {()}
 
 
 def test_split_writes_the_folds_of_a_recipe(zoo: Zoo, tone_folder: Callable[..., Path], tmp_path: Path) -> None:

@@ -23,9 +23,7 @@ def describe_classes(recipe: Recipe, found: FoundData) -> dict[str, Any]:
     sides = {name: one for name, one in (("train", train), ("eval", found.eval)) if one is not None}
     if labels is not None:
         report |= {f"{name}_clips_per_class": _spread(labels, labels.counts(one)) for name, one in sides.items()}
-    folds = {name: counted for name, one in sides.items() if (counted := _clips_by_fold(one))}
-    if folds:
-        report["clips_per_fold"] = folds
+    report |= {f"{name}_clips_per_fold": folds for name, one in sides.items() if (folds := _clips_by_fold(one))}
     if train is None:
         return report
     weights = sampling_weights(recipe, train, labels)
@@ -39,7 +37,7 @@ def describe_classes(recipe: Recipe, found: FoundData) -> dict[str, Any]:
             shares = np.zeros(len(labels))
             for weight, places in zip((weights / weights.sum()).tolist(), labels.all_places(train), strict=True):
                 shares[list(places)] += weight
-            report["sampling"]["share_of_draws_per_class"] = _spread(labels, shares.tolist())
+            report["share_of_draws_per_class"] = _spread(labels, shares.tolist())
     weighed = class_weights(recipe, train, labels)
     if weighed is not None and labels is not None:
         report["class_weights"] = _spread(labels, weighed.positive.tolist())
