@@ -122,9 +122,19 @@ def test_a_damaged_member_is_as_a_damaged_file(tmp_path: Path) -> None:
     assert torch.equal(ours.waveform, theirs.waveform)
 
 
-def test_bytes_of_a_member(both: tuple[Path, ByteRange]) -> None:
+@pytest.mark.parametrize("small", [1 << 20, 0])
+def test_bytes_of_a_member(both: tuple[Path, ByteRange], small: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As of any file, from its first byte to its last and none beyond."""
+    monkeypatch.setattr(byte_range, "_SMALL", small)
     path, member = both
     content = path.read_bytes()
+    with member.open() as file:
+        assert file.read() == content
+        assert file.read() == b""
+        assert file.seek(-10, io.SEEK_END) == len(content) - 10
+        assert file.read(100) == content[-10:]
+        assert file.seek(5) == file.tell() == 5
+        assert file.read(7) == content[5:12]
     assert member.read() == content
     assert member.read(100, 50) == content[100:150]
     with pytest.raises(OSError, match="too few bytes"):

@@ -20,6 +20,7 @@ from zoo import disk
 from zoo.audio.byte_range import ByteRange
 from zoo.data.shards import write
 from zoo.data.shards.encode import to_pcm16
+from zoo.data.shards.in_order import in_order
 from zoo.data.shards.layout import PackOptions, is_pack
 from zoo.data.shards.verify import verify_pack
 from zoo.errors import CheckpointError, DataError
@@ -105,6 +106,13 @@ def test_the_number_of_workers_changes_nothing(csv_path: Path, pack: Pack, tmp_p
     assert content(tmp_path / "one") == content(tmp_path / "two")
 
 
+def test_sums_are_done_by_one_thread() -> None:
+    """More of them would add up in another order."""
+    torch.set_num_threads(2)
+    assert list(in_order(lambda _: torch.get_num_threads(), [1, 2, 3], 0)) == [1, 1, 1]
+    assert torch.get_num_threads() == 2
+
+
 def test_a_shard_ends_before_it_is_too_large(csv_path: Path, pack: Pack, tmp_path: Path) -> None:
     """One that holds a single member may be larger; together they hold all, in order."""
     pack(csv_path, options={"shard_bytes": 120_000, "shard_clips": None})
@@ -158,7 +166,7 @@ def test_killed_after_any_clip_it_goes_on(clips: int, csv_path: Path, pack: Pack
     assert content(tmp_path / "pack") == content(tmp_path / "whole")
 
 
-@pytest.mark.parametrize("calls", range(1, 24))
+@pytest.mark.parametrize("calls", [*range(1, 12), 15, 19, 23])
 def test_killed_at_any_step_on_the_disk_it_goes_on(
     calls: int, csv_path: Path, pack: Pack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -186,6 +194,7 @@ def test_a_real_kill(csv_path: Path, pack: Pack, tmp_path: Path) -> None:
 import os, signal
 from pathlib import Path
 from zoo.data.manifest import SourceConfig, read_manifest
+from zoo.data.shards.in_order import in_order
 from zoo.data.shards.layout import PackOptions
 from zoo.data.shards.write import write_pack
 manifest = read_manifest(SourceConfig(path={str(csv_path)!r}), labelled=True)
