@@ -5,12 +5,13 @@ reason; what is odd but usable comes back with a word about it, for the bad-audi
 """
 
 import errno
+import io
 import math
 import os
 import re
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +21,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from zoo.audio.mp3_cut import cut_mp3
 from zoo.audio.resample import reach, reduced, resample
 from zoo.errors import DataError
 
@@ -33,6 +35,7 @@ _SILENT = 2.0**-16
 _FULL_SCALE = 2.0
 _MAX_PEAK = 1e15  # its power spectrum still fits float32
 _MP3_RESERVOIR = 20 * 1152
+_FAR = 60.0  # seconds into an mp3: libsndfile takes 2 ms to get there
 _SHORT = {"PCM_16", "PCM_S8", "PCM_U8"}  # subtypes whose samples are 16-bit numbers, or fewer bits of them
 _SHORT_STEP = np.float32(2.0**-15)
 _CUT_OGG = "Last page lacks an end-of-stream bit"
@@ -134,8 +137,15 @@ class OpenAudio:
         return Decoded(waveform, oddities)
 
     def _read(self, begin: int, end: int) -> tuple[np.ndarray, bool]:
+        file = self._file
+        if file.format == "MP3" and begin > _FAR * file.samplerate and end <= file.frames:
+            with suppress(OSError, ValueError):  # gone, or of no length: libsndfile has it open
+                cut = cut_mp3(self._path, begin, end, file.frames)
+                if cut is not None:
+                    with _SequentialFile(io.BytesIO(cut[0])) as short:
+                        return _read_mono(short, cut[1], cut[1] + end - begin, False)
         is_read, self._is_read = self._is_read, True
-        return _read_mono(self._file, begin, end, is_read)
+        return _read_mono(file, begin, end, is_read)
 
 
 @contextmanager
