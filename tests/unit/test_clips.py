@@ -9,7 +9,8 @@ import pytest
 import soundfile
 import torch
 
-from zoo.audio.decode import Decoded
+from zoo.audio import decode as decode_module
+from zoo.audio.decode import Decoded, OpenAudio
 from zoo.data import reader as reader_module
 from zoo.data.clip import Clip
 from zoo.data.evaluation_set import EvaluationSet
@@ -82,18 +83,29 @@ def test_only_the_crop_is_read(tmp_path: Path, crop: Any, monkeypatch: pytest.Mo
     """An hour costs no more than a minute."""
     asked: list[float] = []
 
-    def decode(path: Path, rate: int, start: float | None = None, stop: float | None = None) -> Decoded:
+    def decode(self: OpenAudio, rate: int, start: float | None = None, stop: float | None = None) -> Decoded:
         assert start is not None
         assert stop is not None
         asked.append(stop - start)
-        return real(path, rate, start, stop)
+        return real(self, rate, start, stop)
 
-    real = reader_module.decode
-    monkeypatch.setattr(reader_module, "decode", decode)
+    real = OpenAudio.decode
+    monkeypatch.setattr(OpenAudio, "decode", decode)
     data = make(clips(tmp_path, 100_000), crop=crop)
     for epoch in range(5):
         data[Key(epoch, 0)]
     assert asked == pytest.approx([1000 / RATE] * 5)
+
+
+def test_a_crop_opens_its_file_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[object] = []
+    real = decode_module._open
+    monkeypatch.setattr(decode_module, "_open", lambda path: (opened.append(path), real(path))[1])
+    data = make(clips(tmp_path, 100_000, 50))
+    for epoch in range(4):
+        for index in range(2):
+            data[Key(epoch, index)]
+    assert len(opened) == 8
 
 
 def test_crops_stay_within_the_cut(tmp_path: Path) -> None:
@@ -204,7 +216,7 @@ def test_a_bad_file_is_opened_once(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     data = make(manifest)
     first = [data[Key(epoch, 1)].bad for epoch in range(5)]
     opened: list[Path] = []
-    for name in ("decode", "duration", "count_samples"):
+    for name in ("decode", "duration", "count_samples", "open_audio"):
         real = getattr(reader_module, name)
         monkeypatch.setattr(
             reader_module, name, lambda path, *rest, real=real: (opened.append(path), real(path, *rest))[1]

@@ -13,10 +13,11 @@ from tests.unit.audit_sounds import RATE, music, noise, write
 from zoo.audio.ast_front_end import AstFrontEndConfig
 from zoo.audio.decode import decode
 from zoo.audio.front_ends import FAMILIES, AnyFrontEndConfig
+from zoo.audio.unnormalised import without_normalisation
 from zoo.data import spectrum_statistics as module
 from zoo.data.clip import Clip
 from zoo.data.moments import Moments
-from zoo.data.spectrum_statistics import measure, unnormalised, windows
+from zoo.data.spectrum_statistics import measure, windows
 from zoo.errors import DataError, RecipeError
 from zoo.use.stats import data_statistics, front_end_config
 
@@ -89,7 +90,7 @@ def test_as_source_counts_the_padding(clips: list[Clip]) -> None:
 @pytest.mark.parametrize("kind", ["ast", "hf", "passt"])
 @pytest.mark.parametrize("seconds", [2.0, 1.99, 2.3217])
 def test_windows_joined_are_the_whole_clip(tmp_path: Path, kind: str, seconds: float) -> None:
-    config = unnormalised(FAMILIES[kind])
+    config = without_normalisation(FAMILIES[kind])
     front_end = config.build()
     rate, hop = config.sample_rate, config.hop_length
     clip = Clip(write(tmp_path / "long.wav", noise(0, seconds + 0.5) + 0.05), "long", start=0.1, stop=0.1 + seconds)

@@ -10,7 +10,7 @@ import math
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from zoo.audio.byte_range import ByteRange
+from zoo.audio.mp3_cut import cut_mp3
 from zoo.audio.oddities import UNKNOWN_LENGTH, odd_name, oddities_of
 from zoo.audio.resample import reach, reduced, resample, resampled_length
 from zoo.errors import DataError
@@ -30,6 +31,7 @@ _MAX_HOURS = 24
 _BLOCK = 1 << 22  # numbers read at a time: hours of many channels never lie in memory at once
 _MAX_PEAK = 1e15  # its power spectrum still fits float32
 _MP3_RESERVOIR = 20 * 1152
+_FAR = 60.0  # seconds into an mp3: libsndfile takes 2 ms to get there
 _SHORT = {"PCM_16", "PCM_S8", "PCM_U8"}  # subtypes whose samples are 16-bit numbers, or fewer bits of them
 _SHORT_STEP = np.float32(2.0**-15)
 
@@ -171,8 +173,16 @@ class OpenAudio:
         return frames
 
     def _read(self, begin: int, end: int) -> tuple[np.ndarray, bool]:
+        file = self._file
+        is_far = begin > _FAR * file.samplerate and end <= file.frames
+        if file.format == "MP3" and is_far and not isinstance(self._path, ByteRange):
+            with suppress(OSError, ValueError):  # gone, or of no length: libsndfile has it open
+                cut = cut_mp3(self._path, begin, end, file.frames)
+                if cut is not None:
+                    with _SequentialFile(io.BytesIO(cut[0])) as short:
+                        return _read_mono(short, cut[1], cut[1] + end - begin, False)
         is_read, self._is_read = self._is_read, True
-        return _read_mono(self._file, begin, end, is_read)
+        return _read_mono(file, begin, end, is_read)
 
 
 @contextmanager

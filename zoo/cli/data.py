@@ -204,9 +204,7 @@ def pack(
     ] = None,
     dtype: Annotated[Literal["float16", "float32"], typer.Option(help="Of the log-mels.")] = "float16",
     unlabelled: Annotated[bool, typer.Option("--unlabelled", help="Read no labels.")] = False,
-    column: Annotated[
-        list[str] | None, typer.Option(metavar="OURS=THEIRS", help="As data.columns of a recipe; repeatable.")
-    ] = None,
+    columns: Columns = None,
     shard_mb: Annotated[float, typer.Option(min=0.02, max=10_000_000, help="Largest size of a shard, MB.")] = 1000.0,
     shard_clips: Annotated[int | None, typer.Option(min=1, help="Most members of a shard.")] = None,
     workers: Annotated[
@@ -248,9 +246,6 @@ def pack(
         raise typer.BadParameter("give the folder for the shards: zoo pack MANIFEST OUT")
     if features and as_ != "original":
         raise typer.BadParameter("--features and --as: give one of them")
-    columns = dict(pair.split("=", 1) for pair in column or [] if "=" in pair)
-    if len(columns) < len(column or []):
-        raise typer.BadParameter("--column takes OURS=THEIRS, such as labels=category, each of ours once")
     with console.counting("pack") as count:
         report = packing.pack_manifest(
             source,
@@ -260,7 +255,7 @@ def pack(
             front_end_of=front_end,
             dtype=dtype,
             unlabelled=unlabelled,
-            columns=columns,
+            columns=_mapping(columns),
             shard_megabytes=shard_mb,
             shard_clips=shard_clips,
             workers=workers,

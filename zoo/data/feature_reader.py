@@ -107,6 +107,11 @@ class FeatureReader:
             raise UnusableAudio(self.path(index), "NaN or Inf in the log-mel")
         return Frames(frames.T)
 
+    def read_crop(self, index: int, num_samples: int, place: float) -> Frames:
+        """`num_samples` frames at `place` (0 up to, but without, 1) among all that the clip has. Raises: as `read`."""
+        spare = self.length(index) - num_samples
+        return self.read(index, int(place * (spare + 1)) if spare > 0 else 0, num_samples)
+
     def item(self, index: int, read: Frames, draw_id: int | None = None) -> Item:
         """What the loader gets of a clip, or of a stretch of it.
 

@@ -46,6 +46,9 @@ class Reader(Protocol):
     def read(self, index: int, first: int = 0, num_samples: int | None = None) -> ReadClip:
         """A stretch of the clip, for `item`. Raises: UnusableAudio."""
 
+    def read_crop(self, index: int, num_samples: int, place: float) -> ReadClip:
+        """A stretch at `place` (0 up to, but without, 1) among all of this length. Raises: UnusableAudio."""
+
     def item(self, index: int, read: Any, draw_id: int | None = None) -> Item:
         """What the loader gets of what was `read`."""
 

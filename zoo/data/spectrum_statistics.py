@@ -6,7 +6,6 @@ on the device; what is longer than a minute goes through in windows, whose frame
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import torch
@@ -16,6 +15,7 @@ from torch import Tensor
 from zoo.audio.decode import UnusableAudio, decode
 from zoo.audio.front_end import FrontEnd
 from zoo.audio.front_ends import AnyFrontEndConfig
+from zoo.audio.unnormalised import without_normalisation
 from zoo.data.audit.workers import in_order
 from zoo.data.clip import Clip
 from zoo.data.moments import Moments
@@ -38,14 +38,6 @@ class SpectrumStatistics:
     without_frame: int = 0
 
 
-def unnormalised(config: AnyFrontEndConfig) -> AnyFrontEndConfig:
-    """The same front end, which gives the log-mel itself: (x - 0) / (2 * 0.5) is x, bit for bit."""
-    plain: dict[str, Any] = {"mean": 0.0, "std": 0.5}
-    if config.kind == "ast":
-        plain["normalise"] = "none"
-    return config.model_copy(update=plain)
-
-
 def measure(
     clips: Sequence[Clip],
     config: AnyFrontEndConfig,
@@ -62,7 +54,7 @@ def measure(
             and counts the padding too: what the official scripts measure, but for augmentation.
         advance: is told (clips done, clips in all).
     """
-    front_end = unnormalised(config).build().to(device or torch.device("cpu"))
+    front_end = without_normalisation(config).build().to(device or torch.device("cpu"))
     window = _WINDOW_SECONDS * config.sample_rate
     if n_frames is not None:
         window = max(window, front_end.num_samples(n_frames))

@@ -1,7 +1,7 @@
 """Clips to train on: cropped to the model's length, and another one in the place of one that cannot be used."""
 
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 
@@ -9,7 +9,7 @@ from zoo.audio.decode import UnusableAudio
 from zoo.data.batch import BadAudio
 from zoo.data.item import Item, Key
 from zoo.data.problems import printable
-from zoo.data.readers import Reader
+from zoo.data.readers import ReadClip, Reader
 from zoo.draws import clip_keys, combine, stable_id, uniform
 from zoo.errors import DataError
 
@@ -66,7 +66,7 @@ class TrainingSet(torch.utils.data.Dataset[Item]):
         except UnusableAudio as error:
             return self.reader.unusable_item(key.index, error)
 
-    def _decode(self, key: Key) -> Any:
+    def _decode(self, key: Key) -> ReadClip:
         """The clip, cropped. A clip that failed for good is not opened again.
 
         Under random crops only a file that cannot be opened has failed for good: if a worker were to remember that
@@ -81,17 +81,14 @@ class TrainingSet(torch.utils.data.Dataset[Item]):
                 self._known_bad[key.index] = error.reason
             raise
 
-    def _decode_crop(self, key: Key) -> Any:
+    def _decode_crop(self, key: Key) -> ReadClip:
         reader, wanted = self.reader, self.num_samples
         first, last = reader.cut(key.index)
         if wanted is None or self.crop == "start" or (last is not None and last - first <= wanted):
             return reader.read(key.index, 0, wanted)
-        spare = reader.length(key.index) - wanted
-        if spare > 0:
-            keys = clip_keys(self.seed, key.epoch, torch.tensor([self.draw_id(key)]))
-            try:
-                return reader.read(key.index, int(float(uniform(keys, "crop", 1)) * (spare + 1)), wanted)
-            except UnusableAudio:
-                # A file that is cut short promises more than it holds: its beginning may still be good.
-                pass
-        return reader.read(key.index, 0, wanted)
+        keys = clip_keys(self.seed, key.epoch, torch.tensor([self.draw_id(key)]))
+        try:
+            return reader.read_crop(key.index, wanted, float(uniform(keys, "crop", 1)))
+        except UnusableAudio:
+            # A file that is cut short promises more than it holds: its beginning may still be good.
+            return reader.read(key.index, 0, wanted)
