@@ -11,7 +11,7 @@ import os
 import re
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from torch import Tensor
 
 from zoo.audio.byte_range import ByteRange
 from zoo.audio.resample import reach, reduced, resample
+from zoo.audio.uninterrupted import uninterrupted
 from zoo.errors import DataError
 
 _COMMON_RATES = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
@@ -130,10 +131,11 @@ def _open(path: Audio) -> Iterator[soundfile.SoundFile]:
         stream = _stream(path)
     except (OSError, ValueError) as error:
         raise UnusableAudio(path, _reason(error)) from error
-    with stream:
+    by_callbacks = os.name != "posix" or isinstance(path, ByteRange)
+    with stream, uninterrupted() if by_callbacks else nullcontext():
         try:
             # A descriptor is the fastest; on Windows it does not cross into libsndfile, nor does it know of members.
-            source = stream.fileno() if os.name == "posix" and not isinstance(path, ByteRange) else stream
+            source = stream if by_callbacks else stream.fileno()
             file = _SequentialFile(source, closefd=False)
         except (soundfile.SoundFileError, OSError) as error:
             raise UnusableAudio(path, "not audio, or damaged from the start") from error
