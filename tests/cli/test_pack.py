@@ -5,6 +5,10 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
+from zoo.cli import program
+
 
 def test_pack(
     zoo: Callable[..., subprocess.CompletedProcess[str]], tone_folder: Callable[..., Path], tmp_path: Path
@@ -21,3 +25,12 @@ def test_pack(
     assert done.stderr.startswith("packs/tones/shard-000001.tar: No such file")
     assert len(done.stderr.splitlines()) == 1
     assert "give the folder for the shards" in zoo("pack", tones, code=2).stderr
+
+
+def test_an_interrupted_command_says_so(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """typer makes a number of Ctrl-C, which is no success."""
+    monkeypatch.setattr(program, "app", lambda **_: 130)
+    with pytest.raises(SystemExit) as caught:
+        program.main(["pack"])
+    assert caught.value.code == 130
+    assert capsys.readouterr().err == "interrupted\n"

@@ -10,7 +10,7 @@ import math
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from zoo.audio.byte_range import ByteRange
 from zoo.audio.mp3_cut import cut_mp3
 from zoo.audio.oddities import UNKNOWN_LENGTH, odd_name, oddities_of
 from zoo.audio.resample import reach, reduced, resample, resampled_length
+from zoo.audio.uninterrupted import uninterrupted
 from zoo.errors import DataError
 
 _MAX_RATE = 1_000_000
@@ -202,10 +203,11 @@ def _open(path: Audio) -> Iterator[soundfile.SoundFile]:
         stream = _stream(path)
     except (OSError, ValueError) as error:
         raise UnusableAudio(path, _reason(error)) from error
-    with stream:
+    by_callbacks = os.name != "posix" or isinstance(path, ByteRange)
+    with stream, uninterrupted() if by_callbacks else nullcontext():
         try:
             # A descriptor is the fastest; on Windows it does not cross into libsndfile, nor does it know of members.
-            source = stream.fileno() if os.name == "posix" and not isinstance(path, ByteRange) else stream
+            source = stream if by_callbacks else stream.fileno()
             file = _SequentialFile(source, closefd=False)
         except (soundfile.SoundFileError, OSError) as error:
             raise UnusableAudio(path, "not audio, or damaged from the start") from error

@@ -10,6 +10,8 @@ import typer
 
 from zoo.errors import ZooError
 
+_INTERRUPTED = 130
+
 app = typer.Typer(
     name="zoo",
     no_args_is_help=True,
@@ -51,7 +53,9 @@ def print_json(value: Any) -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the program. Exit codes: 0 done, 2 the user's input, 1 our bug, 130/143 interrupted after a checkpoint."""
     try:
-        app(args=list(arguments) if arguments is not None else None, prog_name="zoo", standalone_mode=False)
+        stopped = app(args=list(arguments) if arguments is not None else None, prog_name="zoo", standalone_mode=False)
+        if stopped == _INTERRUPTED:
+            raise KeyboardInterrupt  # which typer has made a number of
     except ZooError as error:
         for line in str(error).splitlines():
             typer.echo(line, err=True)
@@ -63,7 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(2)
     except (KeyboardInterrupt, typer.Abort):
         typer.echo("interrupted", err=True)
-        sys.exit(130)
+        sys.exit(_INTERRUPTED)
     except Exception as stop:
         # Wrong options (which can show themselves), and `Interrupted`, which lives beside torch and is not imported.
         if not hasattr(stop, "exit_code"):

@@ -17,6 +17,7 @@ from zoo.audio.byte_range import ByteRange
 from zoo.audio.decode import Audio, UnusableAudio, decode, duration, read_header
 from zoo.audio.front_end import FrontEnd
 from zoo.audio.front_ends import AnyFrontEndConfig
+from zoo.audio.uninterrupted import uninterrupted
 from zoo.audio.unnormalised import without_normalisation
 from zoo.data.batch import BadAudio
 from zoo.data.clip import Clip
@@ -116,7 +117,8 @@ def _pcm(clip: Clip, options: PackOptions) -> tuple[str, bytes, float, tuple[str
     if options.mode == "wav" and samples.nbytes > _MAX_WAV:
         raise UnusableAudio(clip.path, "4 GiB or more: too long for WAV")
     file = io.BytesIO()
-    soundfile.write(file, samples, options.sample_rate, format=options.mode.upper(), subtype="PCM_16")
+    with uninterrupted():
+        soundfile.write(file, samples, options.sample_rate, format=options.mode.upper(), subtype="PCM_16")
     return options.mode, file.getvalue(), samples.shape[0] / options.sample_rate, decoded.oddities, clipped
 
 

@@ -3,15 +3,18 @@
 import multiprocessing
 import signal
 import sys
+import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
+from multiprocessing import forkserver
 from typing import TypeVar
 
 import torch
 
+from zoo.audio.uninterrupted import uninterrupted
 from zoo.errors import DataError
 
 _TOGETHER = 4  # things a worker gets at a time
@@ -43,13 +46,15 @@ def in_order(
     if sys.platform != "win32":
         # A fork of this very process could hang: it has threads.
         context.set_forkserver_preload([__name__, getattr(function, "func", function).__module__])
+        _start_fork_server()
     executor = ProcessPoolExecutor(workers, context, _start_worker)
     waiting: deque[Future[list[Result]]] = deque()
     remaining = iter(things)
     try:
         while True:
             while len(waiting) < workers * _AHEAD and (few := list(islice(remaining, _TOGETHER))):
-                waiting.append(executor.submit(_each, function, few))
+                with uninterrupted():  # it starts workers
+                    waiting.append(executor.submit(_each, function, few))
             if not waiting:
                 return
             yield from waiting.popleft().result()
@@ -64,6 +69,17 @@ def in_order(
 
 def _each(function: Callable[[Thing], Result], things: list[Thing]) -> list[Result]:
     return [function(thing) for thing in things]
+
+
+def _start_fork_server() -> None:
+    """Deaf to Ctrl-C from its birth: it would print a traceback while it imports."""
+    if threading.current_thread() is not threading.main_thread():
+        return  # signals are the main thread's
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _start_worker() -> None:
