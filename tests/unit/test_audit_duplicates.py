@@ -226,6 +226,14 @@ def test_a_hash_of_very_many_clips_costs_no_square() -> None:
     assert linked.all()
 
 
+def test_a_large_set_has_fewer_pairs_a_clip(monkeypatch: pytest.MonkeyPatch) -> None:
+    same = np.arange(1, 9, dtype=np.uint64) << np.uint64(TIME_BITS)
+    everything = len(find_candidates([same] * 10))
+    monkeypatch.setattr(module, "PAIRS_IN_ALL", 20)
+    assert everything == 45
+    assert len(find_candidates([same] * 10)) == 24  # those of the first three clips: 9 + 8 + 7
+
+
 def test_a_clip_has_a_best_pair_whatever_the_others_have(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "PAIRS_A_CLIP", 1)
     names = [range(0, 9), range(0, 8), range(0, 7), range(3, 9)]

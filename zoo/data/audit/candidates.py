@@ -18,9 +18,12 @@ MIN_VOTES = 4
 """For a pair to be correlated at all."""
 PAIRS_A_CLIP = 16
 """Of the pairs of a clip, so many with the most votes are correlated (and more, where the other clip asks for it)."""
+PAIRS_IN_ALL = 400_000
+"""Beyond 25,000 clips a clip has fewer, but three: chance pairs grow with the square of the clips, true ones do not."""
 NEIGHBOURS = 16
 """Clips with the same hash that a clip is compared with. A hash of many clips would otherwise cost its square."""
 
+_FEWEST_PAIRS = 3
 _HASH_BITS = 48
 _SHIFT_BITS = TIME_BITS + 1
 _MAX_CLIPS = 1 << 23
@@ -57,7 +60,8 @@ def find_candidates(prints: Sequence[Prints], votes_at_once: int = _VOTES_AT_ONC
     parts = max(1, -(-num_votes // votes_at_once))
     rows = [_best_of(entries, clip_bits, part, parts) for part in range(parts)]
     first, second, shift, votes = (np.concatenate(columns) for columns in zip(*rows, strict=True))
-    kept = _best_for_each(first, second, votes, len(prints))
+    a_clip = min(PAIRS_A_CLIP, max(_FEWEST_PAIRS, PAIRS_IN_ALL // max(1, len(prints))))
+    kept = _best_for_each(first, second, votes, len(prints), a_clip)
     order = kept[np.lexsort((second[kept], first[kept]))]
     crowded = _crowded(entries, clip_bits)
     return Candidates(first[order], second[order], shift[order], votes[order], crowded)
@@ -126,15 +130,15 @@ def _best_of(entries: Prints, clip_bits: int, part: int, parts: int) -> tuple[ND
 
 
 def _best_for_each(
-    first: NDArray[np.int64], second: NDArray[np.int64], votes: NDArray[np.int64], num_clips: int
+    first: NDArray[np.int64], second: NDArray[np.int64], votes: NDArray[np.int64], num_clips: int, a_clip: int
 ) -> NDArray[np.int64]:
-    """Which pairs are among the `PAIRS_A_CLIP` with the most votes of one of their clips."""
+    """Which pairs are among the `a_clip` with the most votes of one of their clips."""
     clip = np.concatenate((first, second))
     pair = np.tile(np.arange(len(first)), 2)
     order = np.lexsort((pair, -np.tile(votes, 2), clip))
     starts = np.searchsorted(clip[order], np.arange(num_clips))
     rank = np.arange(len(order)) - starts[clip[order]]
-    return np.unique(pair[order][rank < PAIRS_A_CLIP])
+    return np.unique(pair[order][rank < a_clip])
 
 
 def _crowded(entries: Prints, clip_bits: int) -> int:

@@ -19,7 +19,7 @@ MIN_IN_PART = 0.9
 MIN_SHARED = 1.0
 """Seconds of such a stretch."""
 
-_MIN_OVERLAP = 0.5  # seconds, or half of the shorter clip: a few common samples prove nothing
+_MIN_OVERLAP = 0.4  # seconds, or that share of the shorter clip: a few common samples prove nothing
 _FEWEST = 200  # samples, 25 ms
 _SLACK = 256  # samples by which the rough shift may be wrong: two frames
 _LAGS = 640  # samples to either side among which a steady tone agrees again and again (80 ms: down to 12 Hz)
@@ -49,7 +49,7 @@ def match(first: NDArray[np.float32], second: NDArray[np.float32], offset: int) 
     """How two waveforms at `SAMPLE_RATE` agree at about `offset` samples; None where they are not one recording."""
     begin, end = max(0, -offset), min(len(first), len(second) - offset)
     shorter = min(len(first), len(second))
-    if end - begin < max(_FEWEST, min(_MIN_OVERLAP * SAMPLE_RATE, shorter / 2)):
+    if end - begin < max(_FEWEST, _MIN_OVERLAP * min(SAMPLE_RATE, shorter)):
         return None
     size = end - begin
     fast = _fast_size(size + _LAGS)
