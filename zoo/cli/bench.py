@@ -9,7 +9,8 @@ from zoo.cli.program import Json, app, print_json
 
 bench = typer.Typer(
     no_args_is_help=True,
-    help="Measure speed and memory beside the straightforward way, in one run (docs/benchmarks/README.md).",
+    help="Measure speed and memory beside the straightforward way, in one run (docs/benchmarks/README.md).\n\n"
+    "Example:  zoo bench loader my_audio --formats wav,flac --workers 0,2",
 )
 app.add_typer(bench, name="bench")
 
@@ -81,7 +82,9 @@ def frontend(
 @bench.command()
 def loader(
     source: Source = None,
-    formats: Annotated[str, typer.Option(help="Some of wav, flac, ogg, opus, mp3.")] = "wav,flac,ogg,mp3",
+    formats: Annotated[
+        str, typer.Option(help="Some of wav, flac, ogg, opus, mp3, flac-shards, wav-shards, log-mel-shards.")
+    ] = "wav,flac,ogg,mp3,flac-shards,wav-shards,log-mel-shards",
     workers: Annotated[str, typer.Option(help="Numbers of worker processes.")] = "0,2",
     rate: Rate = 16_000,
     seconds: Seconds = 10.0,

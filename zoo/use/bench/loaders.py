@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from zoo.audio.decode import decode
+from zoo.audio.decode import decode, read_header
 from zoo.audio.front_ends import FAMILIES
 from zoo.audio.resample import resample
 from zoo.recipe import Recipe, parse_recipe
@@ -44,11 +44,8 @@ def n_frames_for(kind: str, seconds: float) -> int:
 class OurLoader:
     """What training does with every batch before the model sees it, by the run's own way to make its loader."""
 
-    def __init__(
-        self, source: str, files: Sequence[Path], kind: str, seconds: float, batch: int, workers: int, device: str
-    ) -> None:
+    def __init__(self, source: str, kind: str, seconds: float, batch: int, workers: int, device: str) -> None:
         self.num_workers = workers
-        self._files = files
         self._rate = FAMILIES[kind].sample_rate
         self._device = torch.device(device)
         self._data = prepare_data(small_recipe(source, kind, n_frames_for(kind, seconds), batch, workers), self._device)
@@ -72,8 +69,12 @@ class OurLoader:
 
     def stages(self) -> dict[str, float]:
         """Milliseconds of this process; the rest is cropping, collating and handing over."""
-        files = self._files[:_STAGE_CLIPS]
-        rates = [soundfile.info(file).samplerate for file in files]
+        manifest = self._data.found.train
+        assert manifest is not None
+        if manifest.front_end is not None:
+            return {}  # stored log-mels are read, and normalised
+        files = [clip.path for clip in manifest.clips[:_STAGE_CLIPS]]
+        rates = [read_header(file).sample_rate for file in files]
         decoded = [decode(file, rate).waveform for file, rate in zip(files, rates, strict=True)]
         at_rate = [resample(waveform, rate, self._rate) for waveform, rate in zip(decoded, rates, strict=True)]
         batch = torch.stack(at_rate[:32]).to(self._device)

@@ -14,7 +14,8 @@ from zoo.audio.front_ends import FAMILIES
 from zoo.use.bench.contender import Contender, race, ratio
 from zoo.use.bench.loaders import OurLoader, PlainLoader
 from zoo.use.bench.log_mels import PEER_NAMES, OurLogMels, PlainLogMels, why_no_peer
-from zoo.use.bench.sounds import FORMS, MADE_UP, Stored, check_forms, sounds
+from zoo.use.bench.packs import stores
+from zoo.use.bench.sounds import MADE_UP, Stored, check_forms, sounds
 
 Progress = Callable[[int, int], None]
 
@@ -70,7 +71,8 @@ def bench_loader(
 
     The clips of each format are made in a temporary folder, from `source` or of made-up notes.
     """
-    check_forms(list(formats), list(FORMS))
+    known = stores(kind)
+    check_forms(list(formats), list(known))
     target = provenance.pick_device(device).type
     clips = -(-clips // batch) * batch
     remark = why_no_peer()
@@ -78,7 +80,7 @@ def bench_loader(
     done = _Done(len(formats) * len(workers) * rounds * (1 if remark else 2), on_progress)
     with tempfile.TemporaryDirectory(prefix="zoo-bench-") as folder:
         for form in formats:
-            stored = FORMS[form](sounds(source, sample_rate, seconds, clips), sample_rate, Path(folder) / form)
+            stored = known[form](sounds(source, sample_rate, seconds, clips), sample_rate, Path(folder) / form)
             for number in workers:
                 options = {"kind": kind, "seconds": seconds, "batch": batch, "workers": number, "device": target}
                 found = _race_loaders(stored, options, threads, rounds, not remark, number == workers[0], done)
@@ -108,7 +110,7 @@ def _race_loaders(
     done: "_Done",
 ) -> dict[str, dict[str, Any]]:
     builds: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
-        "ours": (OurLoader, {**options, "source": stored.source, "files": stored.files})
+        "ours": (OurLoader, {**options, "source": stored.source})
     }
     if with_peer:
         builds["peer"] = (PlainLoader, {**options, "files": stored.files})
