@@ -17,6 +17,7 @@ from zoo.cli import main
 from zoo.recipe import read_recipe
 from zoo.run import find_data, train
 from zoo.train.plan import Report
+from zoo.use.pack import pack_manifest
 
 Zoo = Callable[..., SimpleNamespace]
 
@@ -184,7 +185,10 @@ def test_check_tells_classes_folds_balance_and_leaks(
     assert "class_weights" in zoo(*shared[:-1], *by_group, "objective.class_weights=balanced").stdout
 
 
-def test_pretraining_has_the_folds_of_fine_tuning(tone_folder: Callable[..., Path], tmp_path: Path) -> None:
+@pytest.mark.parametrize("packed", [False, True], ids=["files", "a pack"])
+def test_pretraining_has_the_folds_of_fine_tuning(
+    tone_folder: Callable[..., Path], tmp_path: Path, packed: bool
+) -> None:
     """Without labels too: else what is evaluated later could have been seen."""
     tone_folder(clips=6)
     with (tmp_path / "m.csv").open("w", newline="") as file:
@@ -192,8 +196,12 @@ def test_pretraining_has_the_folds_of_fine_tuning(tone_folder: Callable[..., Pat
         writer.writerow(["path", "label", "group"])
         for name in ("low", "high"):
             writer.writerows([f"tones/{name}/{name}_{i}.wav", name, f"{i // 2}{name[: i % 3]}"] for i in range(6))
+    place = tmp_path / "m.csv"
+    if packed:
+        pack_manifest(str(place), tmp_path / "pack", workers=0)
+        place = tmp_path / "pack"
     for by in ("group", "label", "clip"):
-        source = f"data.train={{path: {tmp_path}/m.csv, folds: {{num: 4, by: {by}, seed: 7}}}}"
+        source = f"data.train={{path: {place}, folds: {{num: 4, by: {by}, seed: 7}}}}"
         found = [find_data(read_recipe(f"quickstart/{name}", [source])).train for name in ("pretrain", "ssast")]
         assert found[0] is not None
         assert found[1] is not None

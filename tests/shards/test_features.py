@@ -24,8 +24,8 @@ from zoo.data.item import Key
 from zoo.data.labels import LabelTable
 from zoo.data.loader import Loader
 from zoo.data.manifest import Manifest, SourceConfig, read_manifests
+from zoo.data.open_reader import Reader, open_reader
 from zoo.data.reader import ClipReader
-from zoo.data.readers import Reader, open_reader
 from zoo.data.sampler import EpochSampler
 from zoo.data.training_set import TrainingSet
 from zoo.data.windows import Windows, read_lengths

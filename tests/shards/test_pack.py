@@ -18,9 +18,9 @@ import torch
 from tests.shards.conftest import ROWS, content, read, write_manifest
 from zoo import disk
 from zoo.audio.byte_range import ByteRange
+from zoo.data.in_order import in_order
 from zoo.data.shards import write
 from zoo.data.shards.encode import to_pcm16
-from zoo.data.shards.in_order import in_order
 from zoo.data.shards.layout import PackOptions, is_pack
 from zoo.data.shards.verify import verify_pack
 from zoo.errors import CheckpointError, DataError
@@ -194,7 +194,7 @@ def test_a_real_kill(csv_path: Path, pack: Pack, tmp_path: Path) -> None:
 import os, signal
 from pathlib import Path
 from zoo.data.manifest import SourceConfig, read_manifest
-from zoo.data.shards.in_order import in_order
+from zoo.data.in_order import in_order
 from zoo.data.shards.layout import PackOptions
 from zoo.data.shards.write import write_pack
 manifest = read_manifest(SourceConfig(path={str(csv_path)!r}), labelled=True)

@@ -197,6 +197,13 @@ def test_a_clip_drawn_twice_in_an_epoch_looks_different(tmp_path: Path) -> None:
     assert [positions(make(clips(tmp_path, 50_000))[key])[0] for key in keys] == firsts
 
 
+def test_clips_that_are_never_drawn_stand_in_for_none(tmp_path: Path) -> None:
+    """Of weight 0: the place of an unusable clip is taken by one that may be drawn."""
+    manifest = Manifest(clips(tmp_path, *([50] * 8)).clips + broken(tmp_path, "missing.wav"), "s")
+    data = TrainingSet(read(manifest), 1000, drawable=np.array([2, 5, 8]))
+    assert {data[Key(epoch, 8)].name for epoch in range(40)} == {"clip 2", "clip 5"}
+
+
 def test_an_unusable_clip_is_left_out_in_evaluation(tmp_path: Path) -> None:
     manifest = Manifest(broken(tmp_path, "missing.wav"), "s")
     item = EvaluationSet(read(manifest), Windows([0], 1000, 1000, 1000))[Key(0, 0)]

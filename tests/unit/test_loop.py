@@ -67,7 +67,9 @@ class PartnerLoader(FakeLoader):
     def batch(self, epoch: int, ids: Tensor) -> Batch:
         two, none = ids[:2], ids[:0]
         waveform = torch.zeros(2, NUM_SAMPLES)
-        partners = Partners(waveform, two * 0 + 5, waveform[:, :2], two, two * 0, waveform[:, 0], none, waveform[:0, 0])
+        partners = Partners(
+            waveform, None, two * 0 + 5, waveform[:, :2], two, two * 0, waveform[:, 0], none, waveform[:0, 0]
+        )
         return replace(super().batch(epoch, ids), partners=partners)
 
 

@@ -41,6 +41,9 @@ class Numbered:
     def __len__(self) -> int:
         return self.num_clips
 
+    def any_index(self, number: int) -> int:
+        return number % self.num_clips
+
     def __getitem__(self, key: Key) -> Item:
         self.asked.append(key)
         number = combine(key.index, key.repeat) if key.repeat else key.index

@@ -1,6 +1,7 @@
 """A stretch of an mp3 cut out as an mp3 of its own: the samples of the whole clip, or nothing."""
 
 import os
+import tarfile
 from collections import OrderedDict
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import torch
 
 from zoo.audio import decode as decoder
 from zoo.audio import mp3_cut as module
+from zoo.audio.byte_range import ByteRange
 from zoo.audio.decode import decode, duration
 from zoo.audio.mp3_cut import cut_mp3, map_mp3
 
@@ -70,6 +72,21 @@ def test_a_cut_is_the_slice_of_the_whole(
         assert "truncated" not in found.oddities
     assert all(cuts)
     assert len(cuts) == 26
+
+
+def test_a_member_of_a_shard(tmp_path: Path, cuts: list[bool]) -> None:
+    """Mapped where it lies, between other members; the very samples of the file."""
+    path = _write(tmp_path / "clip", 16_000, 1, "CONSTANT", 0.1)
+    with tarfile.open(tmp_path / "shard.tar", "w", format=tarfile.USTAR_FORMAT) as tar:
+        for name in ("before", "clip", "behind"):
+            tar.add(path, name)
+    with tarfile.open(tmp_path / "shard.tar") as tar:
+        found = tar.getmember("clip")
+    member = ByteRange(tmp_path / "shard.tar", found.offset_data, found.size, "clip")
+    for first in (30_000, 70_000, 110_000):
+        stretch = (first / 16_000, first / 16_000 + 1)
+        assert torch.equal(decode(member, 16_000, *stretch).waveform, decode(path, 16_000, *stretch).waveform)
+    assert cuts == [True] * 6
 
 
 def test_a_resampled_cut(tmp_path: Path, cuts: list[bool]) -> None:

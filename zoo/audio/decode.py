@@ -175,8 +175,7 @@ class OpenAudio:
 
     def _read(self, begin: int, end: int) -> tuple[np.ndarray, bool]:
         file = self._file
-        is_far = begin > _FAR * file.samplerate and end <= file.frames
-        if file.format == "MP3" and is_far and not isinstance(self._path, ByteRange):
+        if file.format == "MP3" and begin > _FAR * file.samplerate and end <= file.frames:
             with suppress(OSError, ValueError):  # gone, or of no length: libsndfile has it open
                 cut = cut_mp3(self._path, begin, end, file.frames)
                 if cut is not None:

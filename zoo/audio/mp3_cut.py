@@ -17,6 +17,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from zoo.audio.byte_range import ByteRange
+
 _BITRATES = {  # kbit/s by index; 0 and 15 are none
     True: (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 0),
     False: (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160, 0),
@@ -26,6 +28,9 @@ _EVERY = 16  # frames: whose places are kept
 _KEPT_FILES = 1_024  # of an hour some 60 kB each
 _BEFORE = 19  # frames decoded before the stretch: as many may hold bits of its first one, and then some
 _DECODER_DELAY = 529  # samples that the decoder drops at the beginning, beside what the tag says
+
+Content = memoryview | bytes
+"""Of an mp3."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +52,7 @@ class Mp3Map:
     tag: int
     """From the first byte of the first frame to its tag."""
 
-    def cut(self, content: mmap.mmap, begin: int, end: int) -> tuple[bytes, int] | None:
+    def cut(self, content: Content, begin: int, end: int) -> tuple[bytes, int] | None:
         """An mp3 in which samples `begin` to `end` lie, and the place of the first; None where it would lack some."""
         first = (begin + self.delay + _DECODER_DELAY) // self.frame_length - _BEFORE
         last = min(self.num_frames, (end + self.delay + _DECODER_DELAY) // self.frame_length + 2)
@@ -58,9 +63,9 @@ class Mp3Map:
         head[self.tag :] = bytes(size - self.tag)
         head[self.tag : self.tag + 12] = struct.pack(">4sII", b"Info", 1, last - first)
         frames = content[self._place(content, first + 1) : self._place(content, last + 1)]
-        return bytes(head) + frames, begin + self.delay - first * self.frame_length
+        return bytes(head) + bytes(frames), begin + self.delay - first * self.frame_length
 
-    def _place(self, content: mmap.mmap, frame: int) -> int:
+    def _place(self, content: Content, frame: int) -> int:
         """The first byte of a frame, the one with the tag counted as 0."""
         place = self.places[frame // _EVERY]
         for _ in range(frame % _EVERY):
@@ -71,17 +76,23 @@ class Mp3Map:
 _known: OrderedDict[tuple[int, ...], Mp3Map | None] = OrderedDict()
 
 
-def cut_mp3(path: str | Path, begin: int, end: int, num_samples: int) -> tuple[bytes, int] | None:
-    """Samples `begin` to `end` of a file as an mp3 of their own, and where in it they begin.
+def cut_mp3(path: str | Path | ByteRange, begin: int, end: int, num_samples: int) -> tuple[bytes, int] | None:
+    """Samples `begin` to `end` of a file, or of a member of a shard, as an mp3 of their own, and where they begin.
 
     num_samples: of the whole file, as libsndfile has it.
 
     None: it is no plain mp3, or disagrees, or the stretch lies at a very end; it must be read from its beginning.
     """
-    with open(path, "rb", buffering=0) as file:
+    place = path.path if isinstance(path, ByteRange) else path
+    with open(place, "rb", buffering=0) as file:
         found = os.fstat(file.fileno())
-        key = (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
-        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        first, size = (path.offset, path.size) if isinstance(path, ByteRange) else (0, found.st_size)
+        key = (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, first, size)
+        with (
+            mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped,
+            memoryview(mapped) as whole,
+            whole[first : first + size] as content,
+        ):
             if key not in _known:
                 _known[key] = map_mp3(content)
                 while len(_known) > _KEPT_FILES:
@@ -93,7 +104,7 @@ def cut_mp3(path: str | Path, begin: int, end: int, num_samples: int) -> tuple[b
             return frames.cut(content, begin, end)
 
 
-def map_mp3(content: mmap.mmap | bytes) -> Mp3Map | None:
+def map_mp3(content: Content) -> Mp3Map | None:
     """Walks over the headers of all frames. None for what is no plain mp3."""
     try:
         return _walk(content, _behind_id3(content))
@@ -101,15 +112,15 @@ def map_mp3(content: mmap.mmap | bytes) -> Mp3Map | None:
         return None
 
 
-def _behind_id3(content: mmap.mmap | bytes) -> int:
-    if content[:3] != b"ID3":
+def _behind_id3(content: Content) -> int:
+    if bytes(content[:3]) != b"ID3":
         return 0
     size = content[6] << 21 | content[7] << 14 | content[8] << 7 | content[9]
     return 10 + size + (10 if content[5] & 0x10 else 0)
 
 
-def _walk(content: mmap.mmap | bytes, start: int) -> Mp3Map | None:
-    sync, kind, what, mode = content[start : start + 4].ljust(4, b"\0")
+def _walk(content: Content, start: int) -> Mp3Map | None:
+    sync, kind, what, mode = bytes(content[start : start + 4]).ljust(4, b"\0")
     version, rate = kind >> 3 & 3, _RATES[what >> 2 & 3]  # version: 3 is MPEG 1, 2 is 2, 0 is 2.5
     if sync != 0xFF or kind >> 5 != 7 or kind >> 1 & 3 != 1 or version == 1 or not rate:
         return None
@@ -118,7 +129,7 @@ def _walk(content: mmap.mmap | bytes, start: int) -> Mp3Map | None:
     is_mono = mode >> 6 == 3
     side = (17 if is_mono else 32) if version == 3 else (9 if is_mono else 17)
     tag = 4 + side + (0 if kind & 1 else 2)
-    told = _read_tag(content[start + tag : start + sizes[what]])
+    told = _read_tag(bytes(content[start + tag : start + sizes[what]]))
     if told is None:
         return None
     num_frames, delay, padding = told

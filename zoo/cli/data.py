@@ -113,6 +113,7 @@ def audit(
 
     Errors are unreadable audio, leaks between splits, folds or manifests, and labels that are not in --labels.
     """
+    from zoo.data.audit.report import has_errors
     from zoo.use.audit import audit_manifests
     from zoo.use.console import Console
     from zoo.use.show.audit import bars, show_audit
@@ -134,7 +135,7 @@ def audit(
         print_json(report)
     else:
         show_audit(console, report)
-    if strict and any(row["severity"] == "error" for row in report["kinds"]):
+    if strict and has_errors(report):
         raise SystemExit(2)  # of click, which is not its own program here, an Exit would be swallowed
 
 
@@ -145,6 +146,7 @@ def stats(
         list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Fields of the front end, e.g. n_mels=64.")
     ] = None,
     front_end: Annotated[str, typer.Option("--front-end", help="ast, hf, passt, or a checkpoint.")] = "ast",
+    columns: Columns = None,
     fold: Annotated[list[str] | None, typer.Option(help="Only these folds: those that are trained on.")] = None,
     split: Annotated[str | None, typer.Option(help="Only this split.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Only so many clips, evenly spread.")] = None,
@@ -174,6 +176,7 @@ def stats(
             overrides=overrides or [],
             fold=fold,
             split=split,
+            columns=_mapping(columns),
             limit=limit,
             as_source=as_source,
             device=device,

@@ -112,6 +112,11 @@ def evaluate(
     split: Annotated[str | None, typer.Option(help="Only this split.")] = None,
     batch_size: Annotated[int, typer.Option(min=1)] = 32,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
+    workers: Annotated[
+        int | None,
+        typer.Option(min=0, max=1024, help="Processes that decode. Default: none on a CPU, else one a core."),
+    ] = None,
+    max_bad_share: Annotated[float, typer.Option(min=0.0, max=1.0, help="Unusable clips allowed, 0 to 1.")] = 0.5,
     labels: Annotated[str | None, typer.Option(help="Label table, where the checkpoint has none or no mids.")] = None,
     task: Annotated[
         Literal["single-label", "multi-label"] | None, typer.Option(help="Where the checkpoint does not say it.")
@@ -151,6 +156,8 @@ def evaluate(
         split=split,
         batch_size=batch_size,
         device=device,
+        workers=workers,
+        max_bad_share=max_bad_share,
         labels=labels,
         task=task,
         unknown_labels=unknown_labels,

@@ -45,12 +45,6 @@ class BucketSampler:
         for batch in range(start_batch, self.num_batches()):
             yield [Key(epoch, row) for row in self._rows(batch).tolist()]
 
-    @property
-    def padding_share(self) -> float:
-        """How much of all batches is padding, 0 to 1."""
-        padded = sum(self._lengths[rows[0]] * len(rows) for rows in map(self._rows, range(self.num_batches())))
-        return float(1 - self._lengths.sum() / padded)
-
     def _rows(self, batch: int) -> np.ndarray:
         return self._order[self._starts[batch] : self._starts[batch] + self._sizes[batch]]
 

@@ -7,7 +7,7 @@ import torch
 
 from zoo.audio.decode import UnusableAudio
 from zoo.data.item import Item, Key
-from zoo.data.readers import ReadClip, Reader
+from zoo.data.open_reader import ReadClip, Reader
 from zoo.data.windows import Window, Windows
 from zoo.draws import combine
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, TextIO
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -245,11 +245,3 @@ def build_label_table(labels: Sequence[str] | str | None, task: Task, manifest: 
     if isinstance(labels, str):
         return LabelTable.read(labels, task)
     return LabelTable(tuple(clean_label(name) for name in labels), task)
-
-
-def write_label_table(file: TextIO, table: LabelTable) -> None:
-    """The table as `index,mid,display_name`: the layout of AudioSet's `class_labels_indices.csv`, which reads back."""
-    mids = {name: mid for mid, name in reversed(list(table.aliases.items()))}
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(["index", "mid", "display_name"])
-    writer.writerows([place, mids.get(name, ""), name] for place, name in enumerate(table.names))

@@ -158,7 +158,8 @@ def read_manifest(
     by = None if source.folds is None else source.folds.by
     # Folds are the same with and without labels (pretraining), so those that balance labels read them in any case.
     needs_labels = bool(labelled) or by == "label"
-    table = Columns(columns or {}, needs_labels, welcome=labelled is None or by == "group")
+    welcome = labelled is None or by == "group"
+    table = Columns(columns or {}, needs_labels, welcome=welcome)
     if not os.path.exists(path):
         raise DataError(
             f"{source.path}: no such file or folder - expected a manifest or a folder of audio - {beside(path)}"
@@ -166,7 +167,8 @@ def read_manifest(
     front_end = None
     if is_pack(path):
         pack = read_pack(path, source.path)
-        clips, front_end = read_clips(pack, path, source.path, needs_labels), pack.options.front_end
+        has_labels = needs_labels or (welcome and pack.options.labelled)
+        clips, front_end = read_clips(pack, path, source.path, has_labels), pack.options.front_end
     elif os.path.isdir(path):
         clips = read_folder(path, source.path, needs_labels)
         if labelled is None and all("/" in clip.id for clip in clips):

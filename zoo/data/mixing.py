@@ -1,6 +1,7 @@
 """Which clips are mixed with which: drawn from the whole data set by (seed, epoch, clip), never from a batch."""
 
 from dataclasses import replace
+from typing import Protocol, runtime_checkable
 
 import torch
 from scipy.special import betaincinv
@@ -13,6 +14,14 @@ from zoo.draws import clip_keys, combine, stable_id, uniform
 _LAST_BIT = 2.0**-25  # half a step of a drawn number: moves it from [0, 1) to the middle of its step, off the ends
 
 
+@runtime_checkable
+class Drawable(Clips, Protocol):
+    """Clips of which any may be drawn for another."""
+
+    def any_index(self, number: int) -> int:
+        """The clip that a large number means, all that may be drawn alike."""
+
+
 class MixedSet(torch.utils.data.Dataset[Item]):
     """The clips of a training set, some of them with a partner, which is read and cropped here and mixed on the device.
 
@@ -20,7 +29,9 @@ class MixedSet(torch.utils.data.Dataset[Item]):
     and told like any. Partners are drawn uniformly, in every epoch anew, and may be the clip itself (in another crop).
     """
 
-    def __init__(self, clips: Clips, waveform: MixupConfig | None, log_mel: MixupConfig | None, seed: int = 0) -> None:
+    def __init__(
+        self, clips: Drawable, waveform: MixupConfig | None, log_mel: MixupConfig | None, seed: int = 0
+    ) -> None:
         self.clips = clips
         self.waveform = waveform
         self.log_mel = log_mel
@@ -55,7 +66,7 @@ class MixedSet(torch.utils.data.Dataset[Item]):
             share = max(share, 1 - share)
         drawn = combine(self.seed, epoch, item.id, stable_id(purpose))
         # As a repeat of its own, so that a partner is cropped and changed unlike the same clip elsewhere in the epoch.
-        return Partner(self.clips[Key(epoch, drawn % len(self), repeat=drawn)], share)
+        return Partner(self.clips[Key(epoch, self.clips.any_index(drawn), repeat=drawn)], share)
 
 
 def draw_share(alpha: float, number: float) -> float:

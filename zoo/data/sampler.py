@@ -37,6 +37,12 @@ class WeightedDraws:
         self._sums = np.cumsum(weights)
         assert self._sums[-1] > 0, "no clip can be drawn"
 
+    @property
+    def drawable(self) -> np.ndarray | None:
+        """The clips of a weight above 0; None where that is all of them."""
+        found = np.flatnonzero(self._weights)
+        return None if len(found) == self.num_clips else found
+
     def indices(self, epoch: int) -> Int[np.ndarray, "draw"]:
         """(num_draws,) int64: the clips of an epoch in their order."""
         if self.replacement:

@@ -106,7 +106,7 @@ def read_weights(path: str, num_clips: int) -> Weights:
     if len(weights) != num_clips:
         raise DataError(
             f"{path}: {len(weights):,} weights - expected {num_clips:,}, one for each clip of data.train in its order "
-            "(after fold and split are chosen) - write the file anew"
+            "(after fold and split are chosen, and without clips that unknown labels leave out) - write the file anew"
         )
     return np.array(weights, dtype=np.float64)
 

@@ -16,8 +16,8 @@ from zoo.audio.decode import UnusableAudio, decode
 from zoo.audio.front_end import FrontEnd
 from zoo.audio.front_ends import AnyFrontEndConfig
 from zoo.audio.unnormalised import without_normalisation
-from zoo.data.audit.workers import in_order
 from zoo.data.clip import Clip
+from zoo.data.in_order import in_order, worth_it
 from zoo.data.moments import Moments
 
 _WINDOW_SECONDS = 60
@@ -61,7 +61,9 @@ def measure(
     found = SpectrumStatistics(Moments.none(config.n_mels))
     decoding = _Decoding(config.sample_rate, window + 1)
     batch: list[NDArray[np.float32]] = []
-    for done, (clip, waveform) in enumerate(zip(clips, in_order(decoding, clips, workers), strict=True), start=1):
+    for done, (clip, waveform) in enumerate(
+        zip(clips, in_order(decoding, clips, worth_it(workers, len(clips))), strict=True), start=1
+    ):
         if isinstance(waveform, str):
             found.unusable.append((clip.where, waveform))
         elif len(waveform) > window and n_frames is None:

@@ -3,13 +3,14 @@
 from dataclasses import replace
 from typing import Literal
 
+import numpy as np
 import torch
 
 from zoo.audio.decode import UnusableAudio
 from zoo.data.batch import BadAudio
 from zoo.data.item import Item, Key
+from zoo.data.open_reader import ReadClip, Reader
 from zoo.data.problems import printable
-from zoo.data.readers import ReadClip, Reader
 from zoo.draws import clip_keys, combine, stable_id, uniform
 from zoo.errors import DataError
 
@@ -23,18 +24,25 @@ class TrainingSet(torch.utils.data.Dataset[Item]):
     Args:
         num_samples: longer clips are cropped to it; None takes whole clips. Of stored log-mels, frames.
         crop: where a longer clip is cropped; "random" anew in every epoch.
+        drawable: indices of the clips that may stand in for others; None: all of them.
 
     Raises: `DataError` when 20 clips in a row cannot be used.
     """
 
     def __init__(
-        self, reader: Reader, num_samples: int | None, crop: Literal["random", "start"] = "random", seed: int = 0
+        self,
+        reader: Reader,
+        num_samples: int | None,
+        crop: Literal["random", "start"] = "random",
+        seed: int = 0,
+        drawable: np.ndarray | None = None,
     ) -> None:
         assert num_samples is None or reader.min_samples <= num_samples, (reader.min_samples, num_samples)
         self.reader = reader
         self.num_samples = num_samples
         self.crop = crop
         self.seed = seed
+        self._drawable = drawable
         self._known_bad: dict[int, str] = {}
 
     def __len__(self) -> int:
@@ -48,12 +56,16 @@ class TrainingSet(torch.utils.data.Dataset[Item]):
             bad += item.bad
             if item.content is not None:
                 return replace(item, bad=tuple(bad))
-            index = combine(self.seed, key.epoch, self.draw_id(key), _REPLACEMENT, attempt) % len(self)
+            index = self.any_index(combine(self.seed, key.epoch, self.draw_id(key), _REPLACEMENT, attempt))
         reasons = "; ".join(dict.fromkeys(f"{printable(one.path)}: {one.reason}" for one in bad[:3]))
         raise DataError(
             f"{self.reader.source}: {_ATTEMPTS} clips drawn in a row cannot be used ({reasons}; …) - expected audio - "
             "check that the paths lead to audio files"
         )
+
+    def any_index(self, number: int) -> int:
+        """The clip that a large number means, all alike, among those that may be drawn for another."""
+        return number % len(self) if self._drawable is None else int(self._drawable[number % len(self._drawable)])
 
     def draw_id(self, key: Key) -> int:
         """What the draws of a clip are made of: the clip's own number the first time in an epoch, then others."""

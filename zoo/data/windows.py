@@ -1,6 +1,6 @@
 """Which stretches of every clip an evaluation reads: its rows, from the clips' lengths and the recipe's rule.
 
-Lengths are counted in whatever the reader counts in: samples of the front end's rate.
+Lengths are counted in whatever the reader counts in: samples of the front end's rate, or frames of stored log-mels.
 """
 
 import os
@@ -14,7 +14,7 @@ from pydantic import Field
 
 from zoo.audio.decode import UnusableAudio
 from zoo.config import Config
-from zoo.data.readers import Reader
+from zoo.data.open_reader import Reader
 
 LongClips = Literal["windows", "whole", "beginning"]
 Overlap = Annotated[float, Field(ge=0, le=0.95)]

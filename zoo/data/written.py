@@ -56,7 +56,7 @@ def write_label_table(path: Path, labels: LabelTable) -> None:
 
     It is the form of AudioSet's `class_labels_indices.csv`. Raises: `CheckpointError` - the disk is full or refuses.
     """
-    mids = {name: alias for alias, name in labels.aliases.items()}
+    mids = {name: alias for alias, name in reversed(list(labels.aliases.items()))}
     with written_whole(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["index", *(["mid"] if mids else []), "display_name"])

@@ -7,13 +7,14 @@ from typing import Any
 
 import torch
 
+from zoo.audio.byte_range import ByteRange
 from zoo.audio.front_end import FrontEnd
 from zoo.data.batch import InputMaker
 from zoo.data.labels import LabelTable, build_label_table
 from zoo.data.loader import Clips, Loader
 from zoo.data.manifest import Manifest, read_manifests
 from zoo.data.mixing import MixedSet
-from zoo.data.readers import open_reader
+from zoo.data.open_reader import open_reader
 from zoo.data.sampler import EpochSampler
 from zoo.data.training_set import TrainingSet
 from zoo.data.unknown_labels import UnknownLabels, without_unknown
@@ -43,9 +44,12 @@ class FoundData:
 
     @property
     def num_overlap(self) -> int:
-        """Evaluation clips whose audio is trained on too: what they measure is memory."""
+        """Evaluation clips whose audio is trained on too: what they measure is memory. In packs, those of one id."""
         if self.train is None or self.eval is None:
             return 0
+        if isinstance(self.train.clips[0].path, ByteRange) or isinstance(self.eval.clips[0].path, ByteRange):
+            names = {clip.id for clip in self.train.clips}  # one clip lies elsewhere in every pack
+            return sum(clip.id in names for clip in self.eval.clips)
         trained = {clip.path for clip in self.train.clips}
         return sum(clip.path in trained for clip in self.eval.clips)
 
@@ -73,11 +77,6 @@ def find_data(recipe: Recipe, must_exist: bool = True) -> FoundData:
         return read_manifests(sources, data.columns, labelled)
 
     train, held_out = manifest(data.train), manifest(data.eval)
-    if recipe.augment.mixes and train is not None and len(train) < 2:
-        name = "waveform_mixup" if recipe.augment.waveform_mixup is not None else "log_mel_mixup"
-        raise RecipeError(
-            f"augment.{name}: found one training clip - expected two or more to mix - leave it out or add clips"
-        )
     if recipe.augment.needs_waveform and train is not None and train.front_end is not None:
         raise RecipeError(
             f"augment: found an augmentation of waveforms with {train.source}, which holds log-mels - expected audio - "
@@ -92,6 +91,11 @@ def find_data(recipe: Recipe, must_exist: bool = True) -> FoundData:
             train, unknown["train"] = without_unknown(train, labels)
         if held_out is not None:
             held_out, unknown["eval"] = without_unknown(held_out, labels)
+    if recipe.augment.mixes and train is not None and len(train) < 2:
+        name = "waveform_mixup" if recipe.augment.waveform_mixup is not None else "log_mel_mixup"
+        raise RecipeError(
+            f"augment.{name}: found one training clip - expected two or more to mix - leave it out or add clips"
+        )
     config: ModelConfig = recipe.model
     if labels is not None:
         if "num_classes" in config.model_fields_set and config.num_classes != len(labels):
@@ -107,7 +111,7 @@ def find_data(recipe: Recipe, must_exist: bool = True) -> FoundData:
 
 @dataclass(frozen=True)
 class RunData:
-    """Data ready to be iterated over, and the way from a batch of waveforms to a model's inputs."""
+    """Data ready to be iterated over, and the way from a batch of clips to a model's inputs."""
 
     found: FoundData
     front_end: FrontEnd
@@ -166,10 +170,12 @@ def make_loader(
             device=device,
         )
     length = measure.num_samples(config.n_frames)
-    dataset: Clips = TrainingSet(reader, length, recipe.data.crop, recipe.seed)
-    if recipe.augment.mixes:
-        dataset = MixedSet(dataset, recipe.augment.waveform_mixup, recipe.augment.log_mel_mixup, recipe.seed)
     draws = weighted_draws(recipe, clips, found.labels)
+    drawable = None if draws is None else draws.drawable
+    singles = TrainingSet(reader, length, recipe.data.crop, recipe.seed, drawable)
+    dataset: Clips = singles
+    if recipe.augment.mixes:
+        dataset = MixedSet(singles, recipe.augment.waveform_mixup, recipe.augment.log_mel_mixup, recipe.seed)
     return Loader(
         dataset,
         EpochSampler(len(clips), recipe.train.batch_size, recipe.seed, drop_last=True, draws=draws),

@@ -11,7 +11,7 @@ from zoo.data.buckets import BucketSampler
 from zoo.data.evaluation_set import EvaluationSet
 from zoo.data.item import Collate
 from zoo.data.loader import Loader
-from zoo.data.readers import Measure, Reader
+from zoo.data.open_reader import Measure, Reader
 from zoo.data.windows import WindowConfig, Windows, read_lengths
 
 

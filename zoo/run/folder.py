@@ -6,11 +6,12 @@ from typing import Any
 
 from torch import nn
 
-from zoo import __version__, disk
+from zoo import __version__
 from zoo.config import differences
-from zoo.data.labels import LabelTable, write_label_table
+from zoo.data.labels import LabelTable
 from zoo.data.manifest import SourceConfig
 from zoo.data.sampling import WeightedConfig
+from zoo.data.written import write_label_table
 from zoo.errors import CheckpointError, DataError, RecipeError
 from zoo.recipe import Recipe, dump_recipe, parse_recipe, recipe_differences
 from zoo.run.balance import weights_hash
@@ -76,8 +77,7 @@ def write_recipe(recipe: Recipe, out: Path) -> None:
 
 def write_labels(labels: LabelTable, out: Path) -> None:
     """Puts the label table into the run folder, for people, other tools, and `data.labels` of other recipes."""
-    with disk.written_whole(out / LABELS) as path, path.open("w", encoding="utf-8", newline="") as file:
-        write_label_table(file, labels)
+    write_label_table(out / LABELS, labels)
 
 
 def start_from(model: nn.Module, recipe: Recipe, data: RunData) -> dict[str, Any]:

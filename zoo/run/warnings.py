@@ -1,5 +1,6 @@
 """What is doubtful about a run's data, a line each: for `zoo check`, and for the summary of a run."""
 
+from zoo.audio.passt_front_end import PasstFrontEndConfig
 from zoo.data.problems import listed
 from zoo.data.sampling import BalancedConfig
 from zoo.objectives.classification import ClassificationConfig
@@ -8,7 +9,8 @@ from zoo.run.data import FoundData
 
 
 def data_warnings(recipe: Recipe, found: FoundData) -> list[str]:
-    """Labels ignored, groups on both sides, classes without a training clip, thin folds, classes balanced twice."""
+    """Labels ignored, groups on both sides, classes without a training clip, thin folds, classes balanced twice,
+    band edges that stay where they are."""
     told = [f"data.{name}: {one.in_words()}" for name, one in found.unknown.items() if one.names]
     groups = found.shared_groups
     if groups:
@@ -22,6 +24,13 @@ def data_warnings(recipe: Recipe, found: FoundData) -> list[str]:
         absent = [name for name, count in zip(found.labels.names, counts, strict=True) if not count]
         if absent:
             told.append(f"{len(absent):,} of {len(counts):,} classes have no training clip: {listed(absent)}")
+    front_end = recipe.front_end
+    moves = isinstance(front_end, PasstFrontEndConfig) and max(front_end.f_min_range, front_end.f_max_range) > 1
+    if moves and found.train is not None and found.train.front_end is not None:
+        told.append(
+            f"front_end.f_min_range, f_max_range: {found.train.source} holds log-mels, whose band edges cannot move "
+            "any more - train from audio for that, or set both to 1"
+        )
     told += dict.fromkeys(note for one in (found.train, found.eval) if one is not None for note in one.notes)
     objective = recipe.objective
     is_weighed = isinstance(objective, ClassificationConfig) and objective.class_weights == "balanced"

@@ -9,7 +9,7 @@ from zoo.audio.front_end import FrontEnd
 from zoo.data.audit.clip_checks import PATCH_FRAMES, Needs
 from zoo.data.audit.finding import Finding
 from zoo.data.audit.report import Counting, audit
-from zoo.data.audit.workers import default_workers
+from zoo.data.in_order import default_workers
 from zoo.data.labels import LabelTable
 from zoo.data.manifest import Manifest, SourceConfig, read_manifest
 from zoo.data.source_paths import short_names
@@ -49,6 +49,9 @@ def audit_manifests(
     needs = _needs(front_end(front_end_of))
     known: list[Finding] = []
     manifests = [_read(path, columns, not unlabelled, table is not None, known) for path in paths]
+    for path, read in zip(paths, manifests, strict=True):
+        if read.front_end is not None:
+            raise DataError(f"{path}: stored log-mels - expected audio - audit what the pack was made of")
     twice = sorted({path for path in paths if paths.count(path) > 1})
     if twice:
         raise DataError(f"audit: {twice[0]} is given twice - expected every manifest once - leave one out")

@@ -9,11 +9,13 @@ from typing import Any
 from pydantic import ValidationError
 
 from zoo import provenance
+from zoo.data.bad_audio import BadAudioLog
 from zoo.data.batch import Batch, InputMaker
+from zoo.data.config import DataConfig
 from zoo.data.labels import LabelTable, Task
 from zoo.data.loader import Loader
 from zoo.data.manifest import SourceConfig, read_manifest
-from zoo.data.readers import open_reader
+from zoo.data.open_reader import open_reader
 from zoo.data.unknown_labels import OnUnknown, UnknownLabels, without_unknown
 from zoo.data.windows import WindowConfig
 from zoo.errors import CheckpointError, DataError, RecipeError
@@ -44,6 +46,8 @@ def evaluate_checkpoint(
     split: str | None = None,
     batch_size: int = 32,
     device: str = "auto",
+    workers: int | None = None,
+    max_bad_share: float = 0.5,
     labels: str | None = None,
     task: Task | None = None,
     unknown_labels: OnUnknown = "error",
@@ -57,6 +61,8 @@ def evaluate_checkpoint(
     Args:
         long_clips, overlap, max_seconds: what is done with clips longer than the model, see `WindowConfig`; None is
             what the run did whose checkpoint it is, and the defaults for checkpoints of other origin.
+        workers: processes that decode; None: none on a CPU, else one a core and at most 8.
+        max_bad_share: of the clips, how many may be unusable.
         counting: opens a progress bar, as `Console.counting` does.
         labels: a label table, for a checkpoint without class names or without the words that the clips use for them
             (machine identifiers, indices). Its names must be those of the checkpoint, where that has any.
@@ -91,10 +97,24 @@ def evaluate_checkpoint(
     asked = {"long_clips": long_clips, "overlap": overlap, "max_seconds": max_seconds}
     windows = _window_config(loaded, padding, asked)
     with counting("lengths", "files") as tell:
-        loader = make_evaluation_loader(reader, model, measure, windows, batch_size, padding=padding, tell=tell)
+        loader = make_evaluation_loader(
+            reader,
+            model,
+            measure,
+            windows,
+            batch_size,
+            padding=padding,
+            num_workers=DataConfig(num_workers=workers).workers(target.type),
+            device=target,
+            tell=tell,
+        )
     with counting("evaluation", "windows") as tell:
         found = predict_all(model, _Counted(loader, tell), make_inputs.to(target), target, "fp32", table.task)
+    loader.close()
     assert found.targets is not None
+    judged = BadAudioLog(None, max_bad_share, len(clips), "eval")
+    judged.add(found.bad)
+    judged.check(len(found.names))
     bad = [asdict(one) for one in found.bad]
     return {
         "checkpoint": str(loaded.path),

@@ -84,7 +84,6 @@ def prepare(
     _refuse_useless(found, root, preparer)
     if found.labels is not None:
         found.labels.all_places(Manifest(found.clips, str(root)))
-    # Folds of one's own making would be assigned here, to found.clips.
     seconds, unreadable = ({}, []) if quick else measure(found.clips, counting or (lambda title: nullcontext(_silent)))
 
     write_lines(folder / MISSING, (clip.id for clip in found.missing))

@@ -1,12 +1,12 @@
 """`zoo stats`: the mean and deviation of a data set behind a front end, and how they compare with those in use."""
 
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from zoo import provenance
 from zoo.audio.front_ends import FAMILIES, AnyFrontEndConfig, FrontEndConfig
-from zoo.data.audit.workers import default_workers
+from zoo.data.in_order import default_workers
 from zoo.data.manifest import SourceConfig, read_manifest
 from zoo.data.spectrum_statistics import measure
 from zoo.errors import DataError
@@ -32,6 +32,7 @@ def data_statistics(
     overrides: Sequence[str] = (),
     fold: Sequence[str] | None = None,
     split: str | None = None,
+    columns: Mapping[str, str] | None = None,
     limit: int | None = None,
     as_source: int | None = None,
     device: str = "auto",
@@ -42,6 +43,7 @@ def data_statistics(
 
     Args:
         front_end: a family, or a checkpoint; `overrides` are KEY=VALUE of its fields.
+        columns: our column names to the manifest's, as `data.columns` of a recipe.
         limit: only so many clips, evenly spread over the manifest.
         as_source: cut or pad every clip to so many frames and count the padding.
 
@@ -49,7 +51,10 @@ def data_statistics(
     """
     config = front_end_config(front_end, overrides)
     source = SourceConfig(path=manifest, fold=tuple(fold) if fold else None, split=split)
-    clips = read_manifest(source).clips
+    read = read_manifest(source, columns)
+    if read.front_end is not None:
+        raise DataError(f"{manifest}: stored log-mels - expected audio - measure what the pack was made of")
+    clips = read.clips
     if limit is not None and limit < len(clips):
         clips = tuple(clips[place * len(clips) // limit] for place in range(limit))
     target = provenance.pick_device(device)
@@ -70,6 +75,7 @@ def data_statistics(
     band_means, band_stds = found.moments.by_band()
     return {
         "manifest": manifest,
+        "manifest_hash": read.hash,
         "front_end": config.model_dump(mode="json"),
         "clips": found.clips,
         "hours": round(found.seconds / 3600, 4),

@@ -17,7 +17,7 @@ from zoo.data.audit.finding import Finding
 from zoo.data.audit.fingerprint import HOP_LENGTH, Prints
 from zoo.data.audit.listen import Heard, Stretch, low_waveform
 from zoo.data.audit.sides import Placed, crossing, overlap
-from zoo.data.audit.workers import in_order
+from zoo.data.in_order import in_order, worth_it
 from zoo.data.problems import listed, printable
 
 _MEMBERS_ASKED = 50  # of two groups of the same samples, so many are asked for two on different sides
@@ -54,7 +54,9 @@ def find_duplicates(
     pairs = [pair for pair in _pairs(candidates) if not _is_one_stretch(groups, pair, placed)]
     work = [(_stretch(placed, groups, one), _stretch(placed, groups, two), shift) for one, two, shift in pairs]
     correlations = []
-    for done, (found, (one, two, _)) in enumerate(zip(in_order(_matched, work, workers), pairs, strict=True), start=1):
+    for done, (found, (one, two, _)) in enumerate(
+        zip(in_order(_matched, work, worth_it(workers, len(work))), pairs, strict=True), start=1
+    ):
         if advance is not None:
             advance(done, len(pairs))
         if found is not None:

@@ -11,7 +11,8 @@ from zoo.data.audit.finding import KINDS, SEVERITIES, Finding, in_order
 from zoo.data.audit.labels import check_labels, class_balance, telling_formats
 from zoo.data.audit.listen import Heard, listen
 from zoo.data.audit.sides import Placed, shared_files, shared_groups
-from zoo.data.audit.workers import in_order as worked
+from zoo.data.in_order import in_order as worked
+from zoo.data.in_order import worth_it
 from zoo.data.labels import LabelTable
 from zoo.data.manifest import Manifest
 
@@ -76,7 +77,7 @@ def audit(
 def _heard(placed: Sequence[Placed], prints: bool, workers: int, counting: Counting | None) -> list[Heard]:
     work = [stretch_of(one) for one in placed]
     heard: list[Heard] = []
-    for sound in worked(_Listening(prints), work, workers):
+    for sound in worked(_Listening(prints), work, worth_it(workers, len(work))):
         heard.append(sound)
         if counting is not None:
             counting("clips", len(heard), len(work))

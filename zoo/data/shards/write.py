@@ -15,10 +15,10 @@ from zoo import disk
 from zoo.audio.byte_range import ByteRange
 from zoo.data.bad_audio import BadAudioLog
 from zoo.data.batch import BadAudio
+from zoo.data.in_order import in_order
 from zoo.data.manifest import Manifest
 from zoo.data.shards.encode import Encoded, encode
 from zoo.data.shards.folder import begin, finished
-from zoo.data.shards.in_order import in_order
 from zoo.data.shards.layout import BAD_AUDIO, INDEX, PACK, PACKING, PARTS, Pack, PackOptions, ShardInfo, shard_name
 from zoo.data.shards.parts import Part, PartRow, Tally, read_part, read_rows, remove_from, write_part
 from zoo.data.shards.rows import clip_fields, dump_row

@@ -1,6 +1,7 @@
 """A function over many things, in worker processes, with the results in the order of the things."""
 
 import multiprocessing
+import os
 import signal
 import sys
 import threading
@@ -18,10 +19,22 @@ from zoo.audio.uninterrupted import uninterrupted
 from zoo.errors import DataError
 
 _TOGETHER = 4  # things a worker gets at a time
+_WORTH_A_PROCESS = 32  # things: starting one takes a second or two
 _AHEAD = 4  # such handfuls for every worker under way or waiting: what bounds the memory
 
 Thing = TypeVar("Thing")
 Result = TypeVar("Result")
+
+
+def default_workers() -> int:
+    """One a core that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def worth_it(workers: int, num_things: int) -> int:
+    """So many workers, or fewer where there is little to do: none for a few things."""
+    workers = min(workers, num_things // _WORTH_A_PROCESS)
+    return workers if workers > 1 else 0
 
 
 def in_order(
