@@ -67,7 +67,7 @@ def write_manifest(folder: Path, rows: int) -> Path:
 def measure_manifest(manifest: str, workers: int, clips: int, batch: int) -> dict[str, Any]:
     """Of this process, which should be fresh. Memory in MiB; None where the system does not tell."""
     torch.set_num_threads(1)
-    before = resident_mib()
+    before, others = resident_mib(), set(worker_pids())
     recipe = small_recipe(manifest, "ast", _N_FRAMES, batch, workers)
     since = time.perf_counter()
     found = find_data(recipe)
@@ -86,12 +86,12 @@ def measure_manifest(manifest: str, workers: int, clips: int, batch: int) -> dic
     batches = loader.epoch(0)
     next(batches)
     report["first_batch_seconds"] = time.perf_counter() - since
-    taken, points = batch, [_point(batch, workers)]
+    taken, points = batch, [_point(batch, others)]
     since = time.perf_counter()
     for one in batches:
         taken += len(one)
         if taken >= clips * len(points) / (_POINTS - 1):
-            points.append(_point(taken, workers))
+            points.append(_point(taken, others))
         if taken >= clips:
             break
     report["clips_per_second"] = (taken - batch) / max(time.perf_counter() - since, 1e-9)
@@ -101,9 +101,12 @@ def measure_manifest(manifest: str, workers: int, clips: int, batch: int) -> dic
     return report
 
 
-def _point(clips: int, workers: int) -> dict[str, Any]:
-    """Memory after so many clips; of workers, what each alone has (`own`), and with its part of what they share."""
-    memories = [memory for pid in worker_pids() if (memory := memory_of(pid))] if workers else []
+def _point(clips: int, others: set[int]) -> dict[str, Any]:
+    """Memory after so many clips; of workers, what each alone has (`own`), and with its part of what they share.
+
+    others: processes that were there before.
+    """
+    memories = [memory for pid in worker_pids() if pid not in others and (memory := memory_of(pid))]
     return {
         "clips": clips,
         "main_mib": resident_mib(),

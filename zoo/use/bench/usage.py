@@ -18,7 +18,7 @@ _MIB = 2**20
 
 @dataclass(frozen=True)
 class Memory:
-    """Of one process, MiB. `own` is in no other process; `share` also has its part of what it has in common."""
+    """Of one process, MiB. `own` is written by it and in no other process; `share` also has its part of all it maps."""
 
     own: float
     share: float
@@ -78,7 +78,7 @@ def memory_of(pid: int) -> Memory | None:
     except OSError:
         return None
     kib = {line.split()[0]: int(line.split()[1]) for line in lines[1:]}
-    return Memory((kib["Private_Clean:"] + kib["Private_Dirty:"]) / 1024, kib["Pss:"] / 1024)
+    return Memory(kib["Private_Dirty:"] / 1024, kib["Pss:"] / 1024)
 
 
 def worker_pids() -> list[int]:
