@@ -30,7 +30,9 @@ def prepare(
 
     Example:  zoo prepare                                       (the data sets that are known)
 
-    Example:  zoo prepare esc50 ~/ESC-50-master        zoo prepare folder my_classes labels=folders
+    Example:  zoo prepare esc50 ~/ESC-50-master
+
+    Example:  zoo prepare folder my_classes labels=folders
 
     Writes manifest.csv, labels.csv, missing.txt and prepared.json; audio is neither copied nor changed. Prints clips,
     hours, classes, folds, and the hash that every result on this manifest carries.
@@ -222,7 +224,9 @@ def pack(
 ) -> None:
     """Pack clips into tar shards with an index: fast to copy, fast to read, read by webdataset too.
 
-    Example:  zoo pack data/train.csv packs/train --as flac        zoo pack --verify packs/train
+    Example:  zoo pack data/train.csv packs/train --as flac
+
+    Example:  zoo pack --verify packs/train
 
     Example:  zoo pack data/train.csv packs/log-mels --features --front-end ast
 

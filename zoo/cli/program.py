@@ -74,5 +74,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
             raise
         message = getattr(stop, "format_message", lambda: str(stop))()
         if message:
-            typer.echo(message + (" - see zoo --help" if stop.exit_code == 2 else ""), err=True)
+            asked = getattr(getattr(stop, "ctx", None), "command_path", "zoo")
+            typer.echo(message + (f" - see {asked} --help" if stop.exit_code == 2 else ""), err=True)
         sys.exit(stop.exit_code)

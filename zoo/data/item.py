@@ -114,10 +114,12 @@ def _padded(used: Sequence[Item], width: int) -> tuple[Tensor | None, Tensor | N
     contents = [item.content for item in used]
     first = contents[0] if contents else torch.zeros(width)
     assert first is not None
-    padded = first.new_zeros(len(used), *first.shape[:-1], width)
+    padded = first.new_empty(len(used), *first.shape[:-1], width)  # zeros only where they stay
     for row, content in enumerate(contents):
         assert content is not None
-        padded[row, ..., : content.shape[-1]] = content
+        length = content.shape[-1]
+        padded[row, ..., :length] = content
+        padded[row, ..., length:] = 0
     is_waveform = padded.ndim == 2
     num_samples = torch.tensor([item.num_samples for item in used], dtype=torch.int64)
     return padded if is_waveform else None, None if is_waveform else padded, num_samples

@@ -9,9 +9,11 @@ from zoo.run.data import FoundData
 
 
 def data_warnings(recipe: Recipe, found: FoundData) -> list[str]:
-    """Labels ignored, groups on both sides, classes without a training clip, thin folds, classes balanced twice,
-    band edges that stay where they are."""
+    """Labels ignored, clips and groups on both sides, classes without a training clip, thin folds, classes balanced
+    twice, band edges that stay where they are."""
     told = [f"data.{name}: {one.in_words()}" for name, one in found.unknown.items() if one.names]
+    if found.num_overlap:
+        told.append(f"{found.num_overlap:,} of {found.num_eval:,} evaluation clips are trained on too: that is memory")
     groups = found.shared_groups
     if groups:
         told.append(

@@ -84,7 +84,7 @@ def _read(path: str, columns: Mapping[str, str] | None, labelled: bool, must: bo
     try:
         return read_manifest(source, columns, labelled=True)
     except DataError as error:
-        if must:
+        if must or columns:
             raise
         manifest = read_manifest(source, columns)
         reason = str(error).splitlines()[0].removeprefix(f"{path}: ")

@@ -25,7 +25,7 @@ def find_root(source: Path, preparer: Preparer) -> Path:
         near = _existing(source)
         raise DataError(
             f"{source}: no such folder ({near} is there) - expected {preparer.layout} - "
-            f"check the path, or get it from {preparer.page}"
+            f"check the path{_or_get_it(preparer)}"
         )
     if source.is_file() and not preparer.takes_file:
         what = "an archive" if source.suffix.lower() in _ARCHIVES else "a file"
@@ -43,8 +43,12 @@ def find_root(source: Path, preparer: Preparer) -> Path:
         if roots:
             return roots[0]
     above = next((folder for folder in list(source.absolute().parents)[:3] if _is_root(folder, preparer)), None)
-    advice = f"did you mean {_short(above)}?" if above is not None else f"get it from {preparer.page}"
+    advice = f"did you mean {_short(above)}?" if above is not None else f"check the path{_or_get_it(preparer)}"
     raise DataError(f"{source}: found {_contents(source)} - expected {preparer.layout} - {advice}")
+
+
+def _or_get_it(preparer: Preparer) -> str:
+    return f", or get it from {preparer.page}" if "://" in preparer.page else ""
 
 
 def _is_root(folder: Path, preparer: Preparer) -> bool:
