@@ -160,6 +160,10 @@ def test_bad_evaluation_clips_stop_the_run_by_their_own_share(
     zoo(*arguments, "data.max_bad_share=1", "--out", "b")
     summary = json.loads((tmp_path / "b/summary.json").read_text())
     assert (summary["bad_clips"], summary["bad_eval_clips"], summary["num_eval_clips"]) == (0, 20, 1)
+    assert "20 of 21 clips" in zoo("evaluate", "b", "bad", code=2).stderr
+    report = json.loads(zoo("evaluate", "b", "bad", "--max-bad-share", "1", "--workers", "1", "--json").stdout)
+    assert (report["bad_clips"], report["num_eval_clips"]) == (20, 1)
+    assert report["metrics"] == summary["metrics"]
 
 
 def test_the_recipe_of_a_run_replays_it_from_anywhere(

@@ -31,6 +31,10 @@ from zoo.data.training_set import TrainingSet
 from zoo.data.windows import Windows, read_lengths
 from zoo.draws import clip_keys, uniform
 from zoo.errors import DataError
+from zoo.models.registry import presets
+from zoo.run import FoundData
+from zoo.use.audit import audit_manifests
+from zoo.use.stats import data_statistics
 
 KINDS = {
     "ast": AstFrontEndConfig(),
@@ -285,3 +289,18 @@ def test_a_bad_one_is_replaced_in_training(csv_path: Path, pack: Pack) -> None:
     assert item.log_mel is not None
     assert item.name != "gone"
     assert [(bad.name, bad.reason) for bad in item.bad] == [("gone", "missing")]
+
+
+def test_what_looks_at_audio_says_that_there_is_none(csv_path: Path, pack: Pack) -> None:
+    """The log-mels are whole: an audit must not call them damaged."""
+    source = packed(pack, csv_path, KINDS["ast"]).source
+    for look in (lambda: audit_manifests([source], workers=0), lambda: data_statistics(source, workers=0)):
+        with pytest.raises(DataError, match="stored log-mels - expected audio"):
+            look()
+
+
+def test_the_same_clips_in_a_pack_and_in_files_are_told(csv_path: Path, pack: Pack) -> None:
+    shards, files = packed(pack, csv_path, KINDS["ast"]), read(csv_path)
+    for train, held_out in ((shards, files), (files, shards), (files, files), (shards, shards)):
+        found = FoundData(train, held_out, None, presets()["cnn-baseline"])
+        assert found.num_overlap == len(files)
