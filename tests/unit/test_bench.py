@@ -1,6 +1,7 @@
 """What `zoo bench` measures with: the same work on both sides, ratios of what was measured, errors told."""
 
 import io
+import multiprocessing
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -144,28 +145,16 @@ def test_what_goes_wrong_in_the_other_process_is_told() -> None:
         Contender(OurLogMels, {"kind": "x", "seconds": 1.0, "batch": 1, "device": "cpu", "repeats": 1}, 1)
 
 
-class _Line:
-    """A connection that asks for a start, and keeps the answer."""
-
-    def __init__(self) -> None:
-        self.asked: list[str | None] = ["start", None]
-        self.answers: list[Any] = []
-
-    def recv(self) -> str | None:
-        return self.asked.pop(0)
-
-    def send(self, answer: Any) -> None:
-        self.answers.append(answer)
-
-
 def test_a_device_that_is_too_small_is_told_in_one_line() -> None:
     def build() -> Any:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB. GPU 0 has 1 GiB")
 
-    line: Any = _Line()
-    contender._serve(line, build, {}, 1)
+    here, there = multiprocessing.Pipe()
+    for command in ("start", None):
+        here.send(command)
+    contender._serve(there, build, {}, 1)
     told = "bench: CUDA out of memory - expected the work to fit the device - lower --batch"
-    assert line.answers == [("user", told)]
+    assert here.recv() == ("user", told)
 
 
 class _Trained:
