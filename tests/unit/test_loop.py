@@ -91,10 +91,10 @@ class Model(nn.Module):
         return self.head(self.norm(self.dropout(self.hidden(log_mel[:, 0]).relu())))
 
 
-def objective(model: nn.Module, inputs: Inputs) -> tuple[Tensor, dict[str, Tensor]]:
+def objective(model: nn.Module, inputs: Inputs) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
     assert inputs.target is not None
     error = (model(inputs.log_mel) - inputs.target).square().mean()
-    return error * 2, {"loss/part": error.detach()}
+    return error * 2, torch.tensor(float(len(inputs.keys))), {"loss/part": error.detach()}
 
 
 class CountingSink:
@@ -272,9 +272,9 @@ def test_logged_means_are_those_of_the_steps_between(tmp_path: Path) -> None:
     losses: list[float] = []
 
     def noting(model: nn.Module, inputs: Inputs) -> Any:
-        loss, scalars = objective(model, inputs)
+        loss, count, scalars = objective(model, inputs)
         losses.append(float(loss.detach()))
-        return loss, scalars
+        return loss, count, scalars
 
     run = Run(tmp_path, objective=noting)
     run.start()
@@ -465,11 +465,11 @@ def test_a_loss_that_is_not_finite_stops_the_run(tmp_path: Path, plan: Plan, spo
     blamed: list[str] = []
 
     def exploding(model: nn.Module, inputs: Inputs) -> Any:
-        loss, scalars = objective(model, inputs)
+        loss, count, scalars = objective(model, inputs)
         if len(run.rates) == 6:
             blamed.extend(inputs.names)
             loss = spoil(loss)
-        return loss, scalars
+        return loss, count, scalars
 
     run = Run(tmp_path, plan=plan, objective=exploding)
     with pytest.raises(ZooError, match=r"not finite at step 6 \(clips ") as caught:

@@ -22,7 +22,7 @@ from zoo.train.plan import Plan, Progress, Report
 from zoo.train.schedule import Schedule
 from zoo.train.window import Window
 
-Objective = Callable[[nn.Module, Inputs], tuple[Tensor, dict[str, Tensor]]]
+Objective = Callable[[nn.Module, Inputs], tuple[Tensor, Tensor, dict[str, Tensor]]]
 MakeInputs = Callable[[Batch, int, bool], Inputs]
 """(batch, epoch, training) -> what the objective gets."""
 
@@ -97,7 +97,7 @@ def fit(
                 group["lr"] = group["initial_lr"] * schedule(progress.clips)
             torch.manual_seed(combine(plan.seed, progress.step))  # so that dropout repeats after a resume
             with torch.autocast(device.type, torch.bfloat16, enabled=plan.precision == "bf16"):
-                loss, scalars = objective(model, make_inputs(batch.to(device), epoch, True))
+                loss, _, scalars = objective(model, make_inputs(batch.to(device), epoch, True))
             optimiser.zero_grad(set_to_none=True)
             loss.backward()
             grad_norm = get_total_norm([p.grad for p in model.parameters() if p.grad is not None])
