@@ -21,11 +21,12 @@ from zoo.train import pace
 from zoo.train.checkpoint import Checkpoints, latest, load_checkpoint, load_trainer
 from zoo.train.incident import Incident
 from zoo.train.interrupt import Interrupted
+from zoo.train.length import Length
 from zoo.train.logbook import Logbook, SilentLogbook
 from zoo.train.loop import fit
-from zoo.train.optim import OptimConfig
+from zoo.train.optim import AdamWConfig
 from zoo.train.plan import Plan, Progress, Report
-from zoo.train.schedule import ScheduleConfig
+from zoo.train.schedule import CosineConfig
 from zoo.train.seeding import seed_step
 
 NUM_CLIPS, BATCH, NUM_SAMPLES = 10, 4, 5  # three batches an epoch: 4, 4, 2
@@ -140,8 +141,8 @@ class Run:
         """Trains with new objects. `kill(what)` is called wherever a run could die."""
         torch.manual_seed(0)
         self.model = Model()
-        self.optimiser = OptimConfig(lr=self.lr).build(self.model)
-        schedule = ScheduleConfig(warmup_clips=0.2).build(self.plan.total_clips)
+        self.optimiser = AdamWConfig(lr=self.lr).build(self.model)
+        schedule = CosineConfig(warmup_clips=0.2).build(Length(self.plan.total_clips, 4, 10))
         state, clips = None, None
         if resume:
             clips = 0
@@ -269,7 +270,7 @@ def test_progress_and_reports(tmp_path: Path) -> None:
 def test_the_rate_follows_the_schedule_by_clips_seen_before_each_step(tmp_path: Path) -> None:
     run = Run(tmp_path, logged=False)
     run.start()
-    factor = ScheduleConfig(warmup_clips=0.2).build(34)
+    factor = CosineConfig(warmup_clips=0.2).build(Length(34, 4, 10))
     assert run.rates == [0.05 * factor(clips) for clips in (0, 4, 8, 10, 14, 18, 20, 24, 28, 30)]
 
 
@@ -293,8 +294,8 @@ def test_it_equals_a_loop_by_hand(tmp_path: Path) -> None:
     run.start()
     torch.manual_seed(0)
     model = Model().train()
-    optimiser = OptimConfig(lr=0.05).build(model)
-    factor, loader, clips, step = ScheduleConfig(warmup_clips=0.2).build(34), FakeLoader(), 0, 0
+    optimiser = AdamWConfig(lr=0.05).build(model)
+    factor, loader, clips, step = CosineConfig(warmup_clips=0.2).build(Length(34, 4, 10)), FakeLoader(), 0, 0
     for epoch in range(4):
         for batch in loader.epoch(epoch):
             if clips < 34:
