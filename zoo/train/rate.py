@@ -26,7 +26,7 @@ def matmul_rate(device: torch.device | str, dtype: torch.dtype) -> float:
         dtype: of both matrices and the result: torch.bfloat16 for a model under bf16 autocast.
     """
     place = torch.device(device)
-    if place.type == "cuda" and place.index is None:
+    if str(place) == "cuda":  # without a number it is the current one
         place = torch.device("cuda", torch.cuda.current_device())
     tf32 = place.type == "cuda" and torch.backends.cuda.matmul.fp32_precision == "tf32"
     return _measured(place, dtype, torch.get_num_threads(), tf32)
