@@ -19,7 +19,7 @@ def matmul_rate(device: torch.device | str, dtype: torch.dtype) -> float:
 
     The best of some repeats on two square matrices of random numbers, large enough that nothing else counts; well
     under a second, and once a process for what it depends on: the device, the type, the number of threads, and whether
-    float32 may be computed in TF32 just now (`zoo.train.precision`).
+    float32 may be computed in TF32 just now (`zoo.precision`).
 
     Args:
         device: where; a CPU or a CUDA GPU.
