@@ -94,10 +94,13 @@ def fit(
             # Logs come before the checkpoint, so that a resume finds just the lines before it.
             clips, is_done = session.progress.clips, session.is_over()
             must_evaluate = is_done or _crosses(plan.evaluate_every_clips, before, clips)
-            if is_done or _crosses(plan.log_every_clips, before, clips):
+            must_log = is_done or _crosses(plan.log_every_clips, before, clips)
+            if must_log:
                 session.log(loader.seconds_waiting)
             if must_evaluate and evaluate is not None:
                 session.evaluate(evaluate)
+                if session.is_over() and not must_log:  # early: nothing of the last steps is lost
+                    session.log(loader.seconds_waiting)
             signal, must_save = session.agree(caught)
             must_save |= is_done or (must_evaluate and evaluate is not None) or bool(signal)
             if must_save or _crosses(plan.checkpoint_every_clips, before, clips):
