@@ -62,8 +62,22 @@ def train(
             f"run zoo {other} with this recipe"
         )
     recipe = with_absolute_paths(recipe)
-    resume_from = check_folder(recipe, out, resume)
     device = provenance.pick_device(recipe.train.device)
+    with joined(device) as group:
+        return _train_in(group, device, recipe, out, command, resume, on_progress)
+
+
+def _train_in(
+    group: Group,
+    device: torch.device,
+    recipe: Recipe,
+    out: Path,
+    command: str,
+    resume: bool,
+    on_progress: Callable[[Report], None] | None,
+) -> dict[str, Any]:
+    """`train`, as one of the processes of a group."""
+    resume_from = check_folder(recipe, out, resume)
     if recipe.train.compile and device.type == "cpu":
         raise RecipeError(
             "train.compile: found true on a CPU, for which torch's compiler fails on hidden padding - "
