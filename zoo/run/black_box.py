@@ -86,7 +86,8 @@ class BlackBoxes:
                 self.run, incident, self.model, self.recipe, self.config, self.optimiser, self.class_weights
             )
         except Exception as error:  # whatever it is, a run that would go on must do so
-            _LOG.warning("%s; its black box could not be written (%s)", incident.in_words, disk.reason(error))
+            why = disk.reason(error.__cause__ or error)
+            _LOG.warning("%s; its black box could not be written (%s)", incident.in_words, why)
             return None
         _LOG.warning("%s; look into it with: zoo replay %s", incident.in_words, box)
         return box

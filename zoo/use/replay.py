@@ -1,18 +1,23 @@
 """`zoo replay`: runs a step that went wrong again, and finds the clip, the stage and the cause."""
 
+import math
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from zoo import provenance
 from zoo.data.batch import Batch
 from zoo.data.one_clip import alone, members
 from zoo.run.black_box import BlackBox, as_text, read_black_box
+from zoo.train.memory import out_of_memory_told
+from zoo.use.evaluate import Counting, uncounted
 from zoo.use.replay_advice import advise
 from zoo.use.replay_step import Outcome, Step, rebuild
 from zoo.use.replay_trace import trace
 
 
-def replay(folder: str | Path, device: str = "auto") -> dict[str, Any]:
+def replay(folder: str | Path, device: str = "auto", counting: Counting = uncounted) -> dict[str, Any]:
     """Runs the step of a black box again, then each of its clips alone, then the worst clip stage by stage.
 
     Nothing but the box is read. On the kind of device of the run, in its precision, on one process, the numbers are
@@ -21,18 +26,31 @@ def replay(folder: str | Path, device: str = "auto") -> dict[str, Any]:
     Args:
         folder: RUN/black_box/step-…
         device: auto (the GPU when there is one), cpu or cuda.
+        counting: opens a progress bar, as `Console.counting` does.
 
     Raises:
-        CheckpointError: no black box, or a damaged one. RecipeError: no such device.
+        CheckpointError: no black box, or a damaged one. RecipeError: no such device. ZooError: out of memory.
     """
     box = read_black_box(Path(folder))
     target = provenance.pick_device(device)
+    largest = max((len(batch) for batch in box.incident.batches), default=0)
+    with out_of_memory_told(target, "replay", largest, ["--device cpu"] if target.type != "cpu" else []):
+        return _replay(box, target, counting)
+
+
+def _replay(box: BlackBox, target: torch.device, counting: Counting) -> dict[str, Any]:
     step = rebuild(box, target)
     incident = box.incident
     now = step.run(incident.batches)
-    clips = [(clip, step.run([clip])) for batch in incident.batches for clip in _clips(batch)]
+    clips = []
+    with counting("replay", "clips") as tell:
+        for batch in incident.batches:
+            for row in range(len(batch)):
+                clip = alone(batch, row)
+                clips.append((clip, step.run([clip])))
+                tell(len(clips), len(incident.names))
     report: dict[str, Any] = {
-        "box": str(folder),
+        "box": str(box.folder),
         "name": box.recipe.name,
         "step": incident.step,
         "epoch": incident.epoch,
@@ -63,17 +81,13 @@ def replay(folder: str | Path, device: str = "auto") -> dict[str, Any]:
     return report
 
 
-def _clips(batch: Batch) -> list[Batch]:
-    return [alone(batch, row) for row in range(len(batch))]
-
-
 def _numbers(outcome: Outcome) -> dict[str, float | str]:
     return {"loss": as_text(outcome.loss), "grad_norm": as_text(outcome.grad_norm)}
 
 
 def _badness(outcome: Outcome) -> float:
     """By which clips are ordered: not finite before finite, then by the gradient."""
-    return outcome.grad_norm if outcome.is_finite else float("inf")
+    return outcome.grad_norm if outcome.is_finite else math.inf
 
 
 def _to_blame(step: Step, clips: list[Batch]) -> list[str]:

@@ -1,6 +1,7 @@
 """What one clip goes through in a step, stage by stage: the range of each, and where it first is not finite."""
 
 import contextlib
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -60,7 +61,7 @@ class Trace:
     def as_report(self) -> dict[str, Any]:
         """For JSON."""
         exactly = next((stage.name for stage in self.stages if not stage.is_finite), None)
-        bad = [name for name, norm in self.gradients.items() if norm - norm != 0]
+        bad = [name for name, norm in self.gradients.items() if not math.isfinite(norm)]
         largest = max(self.gradients, key=lambda name: _as_rank(self.gradients[name]), default=None)
         return {
             "stages": [stage.as_report() for stage in self.stages if stage.is_shown],
@@ -100,8 +101,11 @@ def _watched(step: Step, found: Trace) -> Iterator[None]:
     make_inputs, model = step.make_inputs, step.model
     handles = []
     if make_inputs.augment is not None and make_inputs.augment.config.needs_waveform:
-        name = "waveform, augmented"
-        handles.append(make_inputs.front_end.register_forward_pre_hook(lambda _, given: _add(found, name, given[0])))
+        handles.append(
+            make_inputs.front_end.register_forward_pre_hook(
+                lambda _, given: _add(found, "waveform, augmented", given[0])
+            )
+        )
     handles.append(make_inputs.front_end.register_forward_hook(lambda _, given, out: _add(found, "log-mel", out)))
     # The model's own input: after augmentation, and for stored log-mels after normalising.
     handles.append(
@@ -181,4 +185,4 @@ def _tensors_in(value: Any) -> list[Tensor]:
 
 def _as_rank(norm: float) -> float:
     """NaN above everything."""
-    return float("inf") if norm != norm else norm
+    return math.inf if math.isnan(norm) else norm
