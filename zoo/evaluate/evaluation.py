@@ -21,8 +21,11 @@ from zoo.evaluate.bad_clips import judge_clips
 from zoo.evaluate.rows import Rows
 
 MakeInputs = Callable[[Batch, int, bool], Inputs]
-Objective = Callable[[nn.Module, Inputs], tuple[Tensor, dict[str, Tensor]]]
+Objective = Callable[[nn.Module, Inputs], tuple[Tensor, Tensor, dict[str, Tensor]]]
+"""(model, inputs) -> (loss, count of what it is a mean over, scalars by tag), as in `zoo.objectives.objective`."""
 Precision = Literal["fp32", "bf16"]
+
+_COUNT = "count"
 
 
 @runtime_checkable
@@ -100,27 +103,27 @@ def evaluate_objective(
     device: torch.device | str,
     precision: Precision = "fp32",
 ) -> Means:
-    """The loss and the scalars of an objective: means over batches, each weighted by its windows.
+    """The loss and the scalars of an objective: means over all that it counts (windows of clips, or their masked
+    patches), however they lie in batches.
 
     A masked-patch loss is measured on the same masks every time, since evaluation always uses the same keys.
     Raises DataError when no clip can be used.
     """
     sums: dict[str, Tensor] = {}
     bad: list[BadAudio] = []
-    count = 0
     windows: Counter[str] = Counter()
     with _evaluating(model, device, precision):
         for batch in loader.epoch(0):
             bad += batch.bad
             if len(batch):
-                loss, scalars = objective(model, make_inputs(batch.to(device), 0, False))
-                for tag, value in {"loss/total": loss, **scalars}.items():
-                    sums[tag] = sums.get(tag, torch.zeros((), device=value.device)) + value.float() * len(batch)
-                count += len(batch)
+                loss, count, scalars = objective(model, make_inputs(batch.to(device), 0, False))
+                for tag, value in {"loss/total": loss, **scalars, _COUNT: torch.ones_like(count)}.items():
+                    sums[tag] = sums.get(tag, torch.zeros((), device=value.device)) + value.double() * count
                 windows.update(batch.names)
-    if not count:
+    if not windows:
         raise _no_clip(bad)
-    means = {tag: float(total.item()) / count for tag, total in sums.items()}
+    total = float(sums.pop(_COUNT).item())
+    means = {tag: float(value.item()) / max(total, 1.0) for tag, value in sums.items()}
     return Means(means, len(windows), judge_clips(bad, windows))
 
 
