@@ -83,14 +83,18 @@ def run_step(
     else:
         objective = recipe.objective.build(recipe.data.task)
     batches = tuple(batch for _, batch in zip(range(micro), run.train_loader.epoch(1), strict=False))
-    total = 0.0
+    counts, losses = [], []
     for number, batch in enumerate(batches):
         seed_step(recipe.seed, step - 1, 0, number)
-        loss, *_ = objective(model, run.make_inputs(batch, 1, True))
-        share = len(batch) / sum(map(len, batches)) if micro > 1 else 1.0
-        (loss * share).backward()
-        total += float(loss.detach()) * share
+        loss, count, _ = objective(model, run.make_inputs(batch, 1, True))
+        (loss * (count / 4 if micro > 1 else 1.0)).backward()
+        losses.append(float(loss.detach()))
+        counts.append(float(count))
+    for parameter in model.parameters():
+        if micro > 1 and parameter.grad is not None:
+            parameter.grad *= 4 / sum(counts)
     gradients = {name: parameter.grad for name, parameter in model.named_parameters() if parameter.grad is not None}
     norm = float(get_total_norm(list(gradients.values())))
-    incident = Incident(step, 1, 4 * (step - 1) * micro, batches, total, norm, "fp32")
+    mean = sum(losses) / len(losses)
+    incident = Incident(step, 1, 4 * (step - 1) * micro, batches, mean, norm, "fp32")
     return OneStep(recipe, model, checkpoint_config(recipe, run, None), incident, weights, gradients)

@@ -53,13 +53,13 @@ def assert_same(one: Any, two: Any) -> None:
 def test_what_is_written_is_read(tone_folder: Callable[..., Path], tmp_path: Path) -> None:
     step = run_step(FINETUNE, tone_folder(clips=4), *ALL_AUGMENTATION, micro=2, freeze=lambda name: "blocks.0" in name)
     assert step.incident.batches[0].partners is not None
-    box = write(tmp_path, step, loss=math.nan, grad_norm=-math.inf, exact=False, precision="bf16", loss_scale=2.0)
+    box = write(tmp_path, step, loss=math.nan, grad_norm=-math.inf, exact=False, precision="bf16")
     assert box == tmp_path / "black_box/step-000003"
     found = read_black_box(box)
     assert (found.incident.step, found.incident.epoch, found.incident.clips) == (3, 1, 16)
     assert math.isnan(found.incident.loss)
     assert found.incident.grad_norm == -math.inf
-    assert (found.incident.exact, found.incident.precision, found.incident.loss_scale) == (False, "bf16", 2.0)
+    assert (found.incident.exact, found.incident.precision) == (False, "bf16")
     assert len(found.incident.batches) == 2
     for ours, theirs in zip(step.incident.batches, found.incident.batches, strict=True):
         assert_same(ours, theirs)
@@ -177,6 +177,10 @@ def test_what_cannot_be_written_is_told_in_a_line_and_the_run_goes_on(
 
 def test_the_line_that_names_the_box(step: OneStep, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     box = boxes_of(step, tmp_path)(step.incident)
+    assert caplog.messages == [], "under stop, the error says it"
+    skipping = step.recipe.train.model_copy(update={"on_nonfinite": "skip"})
+    step.recipe = step.recipe.model_copy(update={"train": skipping})
+    assert boxes_of(step, tmp_path)(step.incident) == box
     assert f"zoo replay {box}" in caplog.messages[0]
     for where, words in ((box, f"zoo replay {box}"), (None, "look at these clips")):
         line = str(stopped_by(step.incident, where))

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from zoo.data.batch import Batch
+from zoo.precision import float32_products
 from zoo.run.black_box import as_text
-from zoo.use.replay_step import Step, matrix_products
+from zoo.use.replay_step import Step
 
 
 @dataclass(frozen=True)
@@ -83,14 +84,15 @@ def trace(step: Step, batch: Batch) -> Trace:
     if batch.partners is not None:
         _add(found, "partners", batch.partners.waveform, batch.partners.log_mel)
     step.model.zero_grad(set_to_none=True)
-    with matrix_products(step.precision), _watched(step, found):
-        loss, _, scalars = step.forward(batch)
-    for tag, value in scalars.items():
-        if tag.startswith("loss/"):
-            _add(found, tag, value)
-    _add(found, "loss", loss)
-    with _gradients_in_order(step.model, found, step.incident.loss_scale):
-        (loss * step.incident.loss_scale).backward()
+    with float32_products(step.precision, step.device):
+        with _watched(step, found):
+            loss, scalars = step.forward(batch)
+        for tag, value in scalars.items():
+            if tag.startswith("loss/"):
+                _add(found, tag, value)
+        _add(found, "loss", loss)
+        with _gradients_in_order(step.model, found):
+            loss.backward()
     step.model.zero_grad(set_to_none=True)
     return found
 
@@ -133,11 +135,11 @@ def _adding(found: Trace, name: str, is_shown: bool) -> Any:
 
 
 @contextlib.contextmanager
-def _gradients_in_order(model: nn.Module, found: Trace, loss_scale: float) -> Iterator[None]:
+def _gradients_in_order(model: nn.Module, found: Trace) -> Iterator[None]:
     def noting(name: str) -> Any:
         def note(parameter: Tensor) -> None:
             assert parameter.grad is not None
-            found.gradients[name] = float(parameter.grad.norm()) / loss_scale
+            found.gradients[name] = float(parameter.grad.norm())
 
         return note
 
