@@ -10,6 +10,7 @@ from zoo import provenance
 from zoo.data.batch import Batch
 from zoo.data.one_clip import alone, members
 from zoo.run.black_box import BlackBox, as_text, read_black_box
+from zoo.train.incident import Incident
 from zoo.train.memory import out_of_memory_told
 from zoo.use.evaluate import Counting, uncounted
 from zoo.use.replay_advice import advise
@@ -60,7 +61,7 @@ def _replay(box: BlackBox, target: torch.device, counting: Counting) -> dict[str
         "precision": incident.precision,
         "device_then": box.report["device"],
         "device": provenance.device_name(target),
-        "then": _numbers(Outcome(incident.loss, incident.grad_norm)),
+        "then": _numbers(incident),
         "now": _numbers(now),
         "reproduced": not now.is_finite,
         "weights_not_finite": [
@@ -74,20 +75,20 @@ def _replay(box: BlackBox, target: torch.device, counting: Counting) -> dict[str
         "worst": None,
     }
     if clips:
-        clip, _ = max(clips, key=lambda one: _badness(one[1]))
+        clip, _ = max(clips, key=lambda one: (not one[1].is_finite, _size(one[1])))
         report["worst"] = _look_into(step, clip, box)
         report["not_finite_clips"] = _to_blame(step, [clip for clip, found in clips if not found.is_finite])
     report["advice"] = advise(report)
     return report
 
 
-def _numbers(outcome: Outcome) -> dict[str, float | str]:
+def _numbers(outcome: Outcome | Incident) -> dict[str, float | str]:
     return {"loss": as_text(outcome.loss), "grad_norm": as_text(outcome.grad_norm)}
 
 
-def _badness(outcome: Outcome) -> float:
-    """By which clips are ordered: not finite before finite, then by the gradient."""
-    return outcome.grad_norm if outcome.is_finite else math.inf
+def _size(outcome: Outcome) -> float:
+    """Of the gradient; what is no number is beyond all."""
+    return outcome.grad_norm if math.isfinite(outcome.grad_norm) else math.inf
 
 
 def _to_blame(step: Step, clips: list[Batch]) -> list[str]:

@@ -1,6 +1,5 @@
 """The step of a black box, built and run again as the training loop ran it."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -30,10 +29,8 @@ class Outcome:
     loss: float
     grad_norm: float
     """Before clipping."""
-
-    @property
-    def is_finite(self) -> bool:
-        return math.isfinite(self.loss) and math.isfinite(self.grad_norm)
+    is_finite: bool
+    """As the training loop judges it: gradients of fp16 may overflow, for its scaler then scales them less."""
 
 
 @dataclass(frozen=True)
@@ -49,15 +46,15 @@ class Step:
     precision: Any
 
     def run(self, batches: Sequence[Batch]) -> Outcome:
-        """Loss and gradient norm of these batches as the training loop takes its step, which here is left out."""
+        """Loss and gradient norm of these batches as the training loop takes its step, which here is left out. The
+        gradients stay in the model."""
         incident, plan = self.incident, Plan(total_clips=1, seed=self.seed, precision=self.precision)
         trained = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
         idle = torch.optim.SGD(trained, lr=0.0, fused=True)
         stepper = Stepper(self.model, self.objective, self.make_inputs, idle, plan, torch.ones_like, self._group)
         with float32_products(self.precision, self.device):
             taken = stepper.take(batches, incident.epoch, incident.step - 1, 1.0)
-        self.model.zero_grad(set_to_none=True)
-        return Outcome(float(taken.loss), float(taken.grad_norm))
+        return Outcome(float(taken.loss), float(taken.grad_norm), not bool(taken.is_bad))
 
     def forward(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """(loss, scalars) of a batch, for whoever watches the modules on the way and the gradients on the way back.
