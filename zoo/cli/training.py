@@ -213,8 +213,9 @@ def replay(
     from zoo.use.replay import replay as run_replay
     from zoo.use.show.replay import show_replay
 
-    report = run_replay(folder, device)
+    console = Console(quiet=as_json)
+    report = run_replay(folder, device, console.counting)
     if as_json:
         print_json(report)
     else:
-        show_replay(Console(), report)
+        show_replay(console, report)

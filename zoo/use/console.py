@@ -40,9 +40,10 @@ class Console:
     def training(self, title: str) -> Iterator[Callable[[Report], None]]:
         """A progress bar with loss, clips per second and time left; plain lines where there is no terminal.
 
-        What is done to the weights that a run starts from is told too.
+        What is done to the weights that a run starts from is told too, and steps that are not finite.
         """
-        with self._told(logging.getLogger("zoo.weights")), self._bar(title) as report:
+        weights, run = logging.getLogger("zoo.weights"), logging.getLogger("zoo.run")
+        with self._told(weights), self._told(run), self._bar(title) as report:
             yield report
 
     @contextmanager
