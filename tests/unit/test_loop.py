@@ -19,12 +19,15 @@ from zoo.draws import clip_keys, combine, uniform
 from zoo.errors import CheckpointError, DataError, RecipeError, ZooError
 from zoo.train import pace
 from zoo.train.checkpoint import Checkpoints, latest, load_checkpoint, load_trainer
+from zoo.train.incident import Incident
 from zoo.train.interrupt import Interrupted
+from zoo.train.length import Length
 from zoo.train.logbook import Logbook, SilentLogbook
 from zoo.train.loop import fit
-from zoo.train.optim import OptimConfig
+from zoo.train.optim import AdamWConfig
 from zoo.train.plan import Plan, Progress, Report
-from zoo.train.schedule import ScheduleConfig
+from zoo.train.schedule import CosineConfig
+from zoo.train.seeding import seed_step
 
 NUM_CLIPS, BATCH, NUM_SAMPLES = 10, 4, 5  # three batches an epoch: 4, 4, 2
 PLAN = Plan(total_clips=34, seed=3, log_every_clips=6, evaluate_every_clips=12, monitor="eval/score", grad_clip=0.5)
@@ -123,6 +126,7 @@ class Run:
     objective: Callable[..., Any] = objective
     evaluate: Callable[[int], dict[str, float]] | None = None
     score: Callable[[int], float] = lambda clips: -abs(clips - 26)
+    on_incident: Callable[[Incident], Path | None] | None = None
     lr: float = 0.05
     logged: bool = True
     reports: list[Report] = field(default_factory=list)
@@ -137,8 +141,8 @@ class Run:
         """Trains with new objects. `kill(what)` is called wherever a run could die."""
         torch.manual_seed(0)
         self.model = Model()
-        self.optimiser = OptimConfig(lr=self.lr).build(self.model)
-        schedule = ScheduleConfig(warmup_clips=0.2).build(self.plan.total_clips)
+        self.optimiser = AdamWConfig(lr=self.lr).build(self.model)
+        schedule = CosineConfig(warmup_clips=0.2).build(Length(self.plan.total_clips, 4, 10))
         state, clips = None, None
         if resume:
             clips = 0
@@ -188,10 +192,11 @@ class Run:
                 self.plan,
                 Logging(),
                 Saving(self.folder / "checkpoints", {"kind": "tiny"}),
-                self.evaluate or evaluate,
-                self.sink,
-                self.reports.append,
-                state,
+                evaluate=self.evaluate or evaluate,
+                bad_audio=self.sink,
+                on_incident=self.on_incident,
+                on_progress=self.reports.append,
+                resume=state,
             )
         finally:
             book.close()
@@ -244,6 +249,7 @@ def test_events_of_a_run(uninterrupted: Run) -> None:
     assert set(trained[0]) == {
         *("clips", "step", "epoch"),
         *("loss/total", "loss/part", "optim/grad_norm", "optim/lr", "data/bad_clips"),
+        "health/skipped_steps",
     }
     assert uninterrupted.loader.started == [(0, 0), (1, 0), (2, 0), (3, 0)]
     assert [line["data/bad_clips"] for line in trained][-1] == 1
@@ -264,7 +270,7 @@ def test_progress_and_reports(tmp_path: Path) -> None:
 def test_the_rate_follows_the_schedule_by_clips_seen_before_each_step(tmp_path: Path) -> None:
     run = Run(tmp_path, logged=False)
     run.start()
-    factor = ScheduleConfig(warmup_clips=0.2).build(34)
+    factor = CosineConfig(warmup_clips=0.2).build(Length(34, 4, 10))
     assert run.rates == [0.05 * factor(clips) for clips in (0, 4, 8, 10, 14, 18, 20, 24, 28, 30)]
 
 
@@ -288,14 +294,14 @@ def test_it_equals_a_loop_by_hand(tmp_path: Path) -> None:
     run.start()
     torch.manual_seed(0)
     model = Model().train()
-    optimiser = OptimConfig(lr=0.05).build(model)
-    factor, loader, clips, step = ScheduleConfig(warmup_clips=0.2).build(34), FakeLoader(), 0, 0
+    optimiser = AdamWConfig(lr=0.05).build(model)
+    factor, loader, clips, step = CosineConfig(warmup_clips=0.2).build(Length(34, 4, 10)), FakeLoader(), 0, 0
     for epoch in range(4):
         for batch in loader.epoch(epoch):
             if clips < 34:
                 for group in optimiser.param_groups:
                     group["lr"] = 0.05 * factor(clips)
-                torch.manual_seed(combine(3, step))
+                seed_step(3, step)
                 optimiser.zero_grad()
                 objective(model, make_inputs(batch, epoch, True))[0].backward()
                 torch.nn.utils.clip_grad_norm_(model.parameters(), 0.5)

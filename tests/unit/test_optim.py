@@ -7,7 +7,8 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor, nn
 
-from zoo.train.optim import OptimConfig, decays, parameter_groups
+from zoo.train.optim import AdamWConfig
+from zoo.train.parameter_groups import decays, parameter_groups
 
 
 class Positions(nn.Module):
@@ -87,7 +88,7 @@ def test_tied_parameters_come_once_and_empty_groups_are_left_out() -> None:
     assert len(group["params"]) == 1
 
 
-def textbook_adamw(weight: Tensor, grads: list[Tensor], config: OptimConfig, decay: float) -> Tensor:
+def textbook_adamw(weight: Tensor, grads: list[Tensor], config: AdamWConfig, decay: float) -> Tensor:
     """Algorithm 2 of Loshchilov and Hutter 2019, in float64."""
     weight, first, second = (
         weight.double().clone(),
@@ -105,7 +106,7 @@ def textbook_adamw(weight: Tensor, grads: list[Tensor], config: OptimConfig, dec
 
 
 def test_ten_steps_equal_the_textbook() -> None:
-    config = OptimConfig(lr=0.01, weight_decay=0.3, betas=(0.8, 0.95), eps=1e-6)
+    config = AdamWConfig(lr=0.01, weight_decay=0.3, betas=(0.8, 0.95), eps=1e-6)
     model = nn.Linear(3, 2)
     weight, bias = model.weight.detach().clone(), model.bias.detach().clone()
     optimiser = config.build(model)
@@ -120,11 +121,11 @@ def test_ten_steps_equal_the_textbook() -> None:
 
 
 def test_the_fused_kernel_is_used_on_the_cpu() -> None:
-    assert OptimConfig().build(nn.Linear(2, 2)).defaults["fused"] is True
+    assert AdamWConfig().build(nn.Linear(2, 2)).defaults["fused"] is True
 
 
 def test_config_reads_lists_and_refuses_nonsense() -> None:
-    assert OptimConfig.model_validate({"betas": [0.9, 0.98]}).betas == (0.9, 0.98)
+    assert AdamWConfig.model_validate({"betas": [0.9, 0.98]}).betas == (0.9, 0.98)
     for bad in ({"lr": 0.0}, {"lr": -1.0}, {"betas": [0.9, 1.0]}, {"grad_clip": 0.0}, {"lr": math.inf}, {"eps": 0.0}):
         with pytest.raises(ValidationError):
-            OptimConfig.model_validate(bad)
+            AdamWConfig.model_validate(bad)

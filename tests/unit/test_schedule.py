@@ -7,11 +7,16 @@ import pytest
 from pydantic import ValidationError
 
 from zoo.errors import RecipeError
-from zoo.train.schedule import ScheduleConfig
+from zoo.train.length import Length
+from zoo.train.schedule import CosineConfig
+
+
+def clips_long(total: int) -> Length:
+    return Length(total, clips_per_step=4, clips_per_epoch=max(total // 2, 1))
 
 
 def test_values_by_hand() -> None:
-    factor = ScheduleConfig(warmup_clips=100, final_share=0.1).build(1100)
+    factor = CosineConfig(warmup_clips=100, final_share=0.1).build(clips_long(1100))
     assert factor(0) == pytest.approx(1 / 101)
     assert factor(49) == pytest.approx(50 / 101)
     assert factor(100) == 1.0
@@ -22,12 +27,15 @@ def test_values_by_hand() -> None:
 
 
 def test_a_warmup_below_1_is_a_share_of_the_run() -> None:
-    share, count = ScheduleConfig(warmup_clips=0.1).build(1000), ScheduleConfig(warmup_clips=100).build(1000)
+    share, count = (
+        CosineConfig(warmup_clips=0.1).build(clips_long(1000)),
+        CosineConfig(warmup_clips=100).build(clips_long(1000)),
+    )
     assert [share(clips) for clips in range(0, 1001, 7)] == [count(clips) for clips in range(0, 1001, 7)]
 
 
 def test_it_rises_then_falls_and_is_never_0_before_the_end() -> None:
-    factor = ScheduleConfig(warmup_clips=0.2).build(500)
+    factor = CosineConfig(warmup_clips=0.2).build(clips_long(500))
     values = [factor(clips) for clips in range(501)]
     assert all(a < b for a, b in itertools.pairwise(values[:101]))
     assert all(a > b for a, b in itertools.pairwise(values[100:]))
@@ -37,19 +45,19 @@ def test_it_rises_then_falls_and_is_never_0_before_the_end() -> None:
 
 @pytest.mark.parametrize("total", [1, 2, 16])
 def test_runs_of_few_clips(total: int) -> None:
-    factor = ScheduleConfig().build(total)
+    factor = CosineConfig().build(clips_long(total))
     assert all(0 < factor(clips) <= 1 for clips in range(total))
 
 
 def test_no_warmup_and_constant() -> None:
-    factor = ScheduleConfig(warmup_clips=0, final_share=1.0).build(100)
+    factor = CosineConfig(warmup_clips=0, final_share=1.0).build(clips_long(100))
     assert {factor(clips) for clips in range(101)} == {1.0}
 
 
 def test_warmup_of_the_whole_run_is_allowed_and_longer_is_an_error() -> None:
-    assert ScheduleConfig(warmup_clips=100).build(100)(99) == pytest.approx(100 / 101)
+    assert CosineConfig(warmup_clips=100).build(clips_long(100))(99) == pytest.approx(100 / 101)
     expected = r"schedule\.warmup_clips: found 5000 for a run of 4000 clips - expected at most its length"
     with pytest.raises(RecipeError, match=expected):
-        ScheduleConfig(warmup_clips=5000).build(4000)
+        CosineConfig(warmup_clips=5000).build(clips_long(4000))
     with pytest.raises(ValidationError):
-        ScheduleConfig(final_share=1.5)
+        CosineConfig(final_share=1.5)

@@ -195,3 +195,26 @@ def compare(
         print_json(report.as_json())
     else:
         console.comparison(report)
+
+
+@app.command()
+def replay(
+    folder: Annotated[Path, typer.Argument(help="RUN/black_box/step-…, as the run named it.")],
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
+    as_json: Json = False,
+) -> None:
+    """Run a step whose loss or gradient was not finite again, and find the clip and the stage.
+
+    The exit code is 0 whether or not the step is not finite again; "reproduced" in the output says it.
+
+    Example:  zoo replay runs/mine/black_box/step-000123
+    """
+    from zoo.use.console import Console
+    from zoo.use.replay import replay as run_replay
+    from zoo.use.show.replay import show_replay
+
+    report = run_replay(folder, device)
+    if as_json:
+        print_json(report)
+    else:
+        show_replay(Console(), report)

@@ -140,18 +140,21 @@ def prepare_data(recipe: Recipe, device: torch.device, require_train: bool = Tru
         raise DataError("data.train: not given - expected a folder or manifest - add data.train=PATH to the command")
     for name, clips in (("data.train", found.train), ("data.eval", found.eval)):
         group.check_same(f"{name} (hash of the manifest)", clips.hash if clips else "none")
-    front_end = recipe.front_end.build()
-    config = found.model_config
-    augment = None if recipe.augment.is_off else recipe.augment.build(recipe.front_end.zero_level)
-    as_source = recipe.data.padding == "as_source"
-    make_inputs = InputMaker(
-        front_end, augment, recipe.seed, recipe.data.padding, config.n_frames if as_source else None
-    ).to(device)
+    make_inputs = build_input_maker(recipe, found.model_config, device)
+    front_end = make_inputs.front_end
     loaders = [
         None if clips is None else make_loader(recipe, found, front_end, clips, device, training, group)
         for clips, training in ((found.train, True), (found.eval, False))
     ]
     return RunData(found, front_end, make_inputs, *loaders)
+
+
+def build_input_maker(recipe: Recipe, config: ModelConfig, device: torch.device) -> InputMaker:
+    """The way from a batch of clips to the inputs of a model of this config: front end and augmentation."""
+    augment = None if recipe.augment.is_off else recipe.augment.build(recipe.front_end.zero_level)
+    width = config.n_frames if recipe.data.padding == "as_source" else None
+    maker = InputMaker(recipe.front_end.build(), augment, recipe.seed, recipe.data.padding, width)
+    return maker.to(device)
 
 
 def make_loader(

@@ -16,7 +16,7 @@ from zoo.models.registry import build_model
 from zoo.objectives.classification import ClassificationConfig
 from zoo.recipe import Recipe, dump_recipe
 from zoo.run.balance import class_weights
-from zoo.run.data import RunData, clips_per_epoch, plan_clips, prepare_data
+from zoo.run.data import RunData, clips_per_epoch, clips_per_step, plan_clips, prepare_data
 from zoo.run.evaluation_data import example_batches
 from zoo.run.folder import (
     check_folder,
@@ -29,6 +29,7 @@ from zoo.run.folder import (
 )
 from zoo.run.summary import choices, describe_run, final_metrics, write_summary
 from zoo.train.checkpoint import Checkpoints, load_checkpoint, load_trainer
+from zoo.train.length import Length
 from zoo.train.logbook import Logbook
 from zoo.train.loop import fit
 from zoo.train.plan import Plan, Report
@@ -61,8 +62,22 @@ def train(
             f"run zoo {other} with this recipe"
         )
     recipe = with_absolute_paths(recipe)
-    resume_from = check_folder(recipe, out, resume)
     device = provenance.pick_device(recipe.train.device)
+    with joined(device) as group:
+        return _train_in(group, device, recipe, out, command, resume, on_progress)
+
+
+def _train_in(
+    group: Group,
+    device: torch.device,
+    recipe: Recipe,
+    out: Path,
+    command: str,
+    resume: bool,
+    on_progress: Callable[[Report], None] | None,
+) -> dict[str, Any]:
+    """`train`, as one of the processes of a group."""
+    resume_from = check_folder(recipe, out, resume)
     if recipe.train.compile and device.type == "cpu":
         raise RecipeError(
             "train.compile: found true on a CPU, for which torch's compiler fails on hidden padding - "
@@ -93,7 +108,9 @@ def train(
         monitor=f"eval/{recipe.metric}" if data.eval_loader else None,
         monitor_mode="min" if recipe.metric == "loss" else "max",
     )
-    schedule = recipe.schedule.build(plan.total_clips)
+    num_train = data.found.num_train
+    length = Length(plan.total_clips, clips_per_step(recipe, num_train), clips_per_epoch(recipe, num_train))
+    schedule = recipe.schedule.build(length)
     optimiser = recipe.optim.build(model)
     loss_weights = class_weights(recipe, data.found.train, data.found.labels)
     if isinstance(recipe.objective, ClassificationConfig):

@@ -41,6 +41,9 @@ class Book(Protocol):
     def text(self, tag: str, text: str, clips: int = 0) -> None:
         """Markdown."""
 
+    def sync(self) -> None:
+        """Waits until what was written is on the disk, so that no checkpoint outlives the lines before it."""
+
     def close(self) -> None:
         """Writes out what is pending."""
 
@@ -106,6 +109,10 @@ class Logbook:
             writer.add_summary(summary)
         self._writer.flush()
 
+    def sync(self) -> None:
+        """Waits until what was written is on the disk, so that no checkpoint outlives the lines before it."""
+        os.fsync(self._file.fileno())
+
     def close(self) -> None:
         """Writes out what is pending; the logbook is done with."""
         self._writer.close()
@@ -133,6 +140,9 @@ class SilentLogbook:
         """Nothing."""
 
     def text(self, tag: str, text: str, clips: int = 0) -> None:
+        """Nothing."""
+
+    def sync(self) -> None:
         """Nothing."""
 
     def close(self) -> None:
