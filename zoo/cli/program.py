@@ -1,6 +1,7 @@
 """The command line: parsing and printing only. Heavy imports wait until a command needs them."""
 
 import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +12,8 @@ import typer
 from zoo.errors import ZooError
 
 _INTERRUPTED = 130
+_IN_TORCHRUN = "LOCAL_RANK"  # a variable that torchrun sets
+_FOR_TORCHRUN = ("pretrain", "finetune")
 
 app = typer.Typer(
     name="zoo",
@@ -38,16 +41,35 @@ def _version(value: bool | None) -> None:
 
 @app.callback()
 def _options(
+    context: typer.Context,
     version: Annotated[
         bool | None, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = None,
 ) -> None:
     """Options of the program itself."""
+    if _IN_TORCHRUN in os.environ and context.invoked_subcommand not in _FOR_TORCHRUN:
+        from zoo.torchrun import is_started_by_torchrun
+
+        if is_started_by_torchrun():
+            raise ZooError(
+                f"zoo {context.invoked_subcommand}: started by torchrun as {os.environ['WORLD_SIZE']} processes - "
+                f"expected one, for only {' and '.join(_FOR_TORCHRUN)} share their work - start it without torchrun"
+            )
 
 
 def print_json(value: Any) -> None:
     """A report for scripts."""
     typer.echo(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+
+
+def _complain(text: str) -> None:
+    """To stderr; of several processes that have found the same, one says it."""
+    if _IN_TORCHRUN in os.environ:
+        from zoo.torchrun import is_first_to_say
+
+        if not is_first_to_say(text):
+            return
+    typer.echo(text, err=True)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -57,16 +79,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if stopped == _INTERRUPTED:
             raise KeyboardInterrupt  # which typer has made a number of
     except ZooError as error:
-        for line in str(error).splitlines():
-            typer.echo(line, err=True)
+        _complain("\n".join(str(error).splitlines()))
         sys.exit(2)
     except OSError as error:
         if error.filename is None:
             raise
-        typer.echo(f"{error.filename}: {error.strerror} - expected a path that can be used - choose another", err=True)
+        _complain(f"{error.filename}: {error.strerror} - expected a path that can be used - choose another")
         sys.exit(2)
     except (KeyboardInterrupt, typer.Abort):
-        typer.echo("interrupted", err=True)
+        _complain("interrupted")
         sys.exit(_INTERRUPTED)
     except Exception as stop:
         # Wrong options (which can show themselves), and `Interrupted`, which lives beside torch and is not imported.
@@ -75,5 +96,5 @@ def main(arguments: Sequence[str] | None = None) -> None:
         message = getattr(stop, "format_message", lambda: str(stop))()
         if message:
             asked = getattr(getattr(stop, "ctx", None), "command_path", "zoo")
-            typer.echo(message + (f" - see {asked} --help" if stop.exit_code == 2 else ""), err=True)
+            _complain(message + (f" - see {asked} --help" if stop.exit_code == 2 else ""))
         sys.exit(stop.exit_code)

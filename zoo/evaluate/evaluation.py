@@ -119,7 +119,7 @@ def evaluate_objective(
                 values = torch.stack([value.to(count.device).double() for value in found.values()])
                 sums.add(torch.cat((values * count, count.double()[None]))[None])
     tags = next((some for some in group.gather(tags) if some), ())
-    seen, (rows,) = gather(group, seen, (sums.on_cpu(),), lambda one: bool(one.names))
+    seen, (rows,) = gather(group, seen, (sums.on_cpu(),), lambda one: int(bool(one.names)))
     windows = Counter(name for one in seen for name in one.names)
     bad = [bad for one in seen for bad in one.bad]
     if rows is None:

@@ -71,7 +71,8 @@ def gather(
     numbers = torch.tensor([one.number for one in together], dtype=torch.int64)
     order = numbers.argsort().tolist()
     assert [together[place].number for place in order] == list(range(len(order))), "a batch was lost, or came twice"
-    row_order = numbers.repeat_interleave(torch.tensor([num_rows(one) for one in together])).argsort(stable=True)
+    counts = torch.tensor([num_rows(one) for one in together], dtype=torch.int64)
+    row_order = numbers.repeat_interleave(counts).argsort(stable=True)
     joined: list[Tensor | None] = []
     for number in range(len(columns)):
         rows = [found[number] for _, found in shares if found[number] is not None]
