@@ -1,4 +1,4 @@
-"""Parts of a global batch: put together again they are the batch, however many processes and micro-batches there are."""
+"""Parts of a global batch: put together they are the batch, however many processes and micro-batches there are."""
 
 import itertools
 

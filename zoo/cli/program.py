@@ -41,25 +41,29 @@ def _version(value: bool | None) -> None:
 
 @app.callback()
 def _options(
-    context: typer.Context,
     version: Annotated[
         bool | None, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = None,
 ) -> None:
     """Options of the program itself."""
-    if _IN_TORCHRUN in os.environ and context.invoked_subcommand not in _FOR_TORCHRUN:
-        from zoo.torchrun import is_started_by_torchrun
-
-        if is_started_by_torchrun():
-            raise ZooError(
-                f"zoo {context.invoked_subcommand}: started by torchrun as {os.environ['WORLD_SIZE']} processes - "
-                f"expected one, for only {' and '.join(_FOR_TORCHRUN)} share their work - start it without torchrun"
-            )
 
 
 def print_json(value: Any) -> None:
     """A report for scripts."""
     typer.echo(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+
+
+def _check_shared(arguments: Sequence[str]) -> None:
+    """Raises ZooError where torchrun has started several processes for a command that is for one."""
+    if _IN_TORCHRUN not in os.environ or not arguments or arguments[0].startswith("-"):
+        return
+    from zoo.torchrun import is_started_by_torchrun
+
+    if is_started_by_torchrun() and arguments[0] not in _FOR_TORCHRUN:
+        raise ZooError(
+            f"zoo {arguments[0]}: started by torchrun as {os.environ['WORLD_SIZE']} processes - expected one, for "
+            f"only {' and '.join(_FOR_TORCHRUN)} share their work - start it without torchrun"
+        )
 
 
 def _complain(text: str) -> None:
@@ -75,6 +79,7 @@ def _complain(text: str) -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the program. Exit codes: 0 done, 2 the user's input, 1 our bug, 130/143 interrupted after a checkpoint."""
     try:
+        _check_shared(sys.argv[1:] if arguments is None else arguments)
         stopped = app(args=list(arguments) if arguments is not None else None, prog_name="zoo", standalone_mode=False)
         if stopped == _INTERRUPTED:
             raise KeyboardInterrupt  # which typer has made a number of
