@@ -7,6 +7,7 @@ from torch import nn
 
 from zoo.data.bad_audio import BadAudioLog
 from zoo.evaluate.during_training import ClassifierEvaluation, LogImage, PretextEvaluation, Setting
+from zoo.group import ALONE, Group
 from zoo.precision import Precision
 from zoo.recipe import Recipe
 from zoo.run.data import RunData
@@ -22,8 +23,10 @@ def make_evaluation(
     precision: Precision,
     log_image: LogImage,
     bad_audio: BadAudioLog,
+    group: Group = ALONE,
 ) -> ClassifierEvaluation | PretextEvaluation | None:
-    """The evaluation of a classifier or of the pretext task; None without evaluation clips."""
+    """The evaluation of a classifier or of the pretext task; None without evaluation clips. Of several processes that
+    share it, the main one draws the pictures."""
     if data.eval_loader is None:
         return None
     setting = Setting(
@@ -35,7 +38,8 @@ def make_evaluation(
         precision=precision,
         log_image=log_image,
         bad_audio=bad_audio,
-        examples=example_batches(data.eval_loader, recipe.log.images),
+        examples=example_batches(data.eval_loader, recipe.log.images) if group.is_main else (),
+        group=group,
     )
     if data.found.labels is not None:
         return ClassifierEvaluation(setting, data.found.labels)

@@ -119,7 +119,9 @@ def _train_in(
             BadAudioLog(out / "bad_audio.jsonl", recipe.data.max_bad_share, number, name, writes=group.is_main)
             for number, name in ((data.found.num_train, "train"), (data.found.num_eval, "eval"))
         )
-        evaluation = make_evaluation(recipe, data, model, objective, device, plan.precision, logbook.image, bad_eval)
+        evaluation = make_evaluation(
+            recipe, data, model, objective, device, plan.precision, logbook.image, bad_eval, group
+        )
         if recipe.train.compile:
             model.compile()
         cures = training_cures(recipe, plan.precision, device.type)
