@@ -1,6 +1,8 @@
 """One step of the optimiser: nothing in it waits for the device, and however its batch is split, it does the same."""
 
 import contextlib
+import inspect
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -64,11 +66,7 @@ class Stepper:
         self._trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
         self._model: nn.Module = model
         if group.world > 1:
-            devices = [self.device.index] if self.device.type == "cuda" else None
-            # No buffer of a model changes in training. A view saves a copy of all gradients.
-            self._model = DistributedDataParallel(
-                model, device_ids=devices, broadcast_buffers=False, gradient_as_bucket_view=True
-            )
+            self._model = _in_several_processes(model, self.device)
         self._objective = objective
         self._make_inputs = make_inputs
         self.optimiser = optimiser
@@ -135,3 +133,16 @@ class Stepper:
         """Within, gradients stay in this process: they are exchanged once a step."""
         model = self._model
         return model.no_sync() if isinstance(model, DistributedDataParallel) else contextlib.nullcontext()
+
+
+def _in_several_processes(model: nn.Module, device: torch.device) -> DistributedDataParallel:
+    # No buffer of a model changes in training; releases of torch differ in how that is said.
+    names = inspect.signature(DistributedDataParallel).parameters
+    unchanged: dict[str, Any] = {
+        "forward_sync_buffers" if "forward_sync_buffers" in names else "broadcast_buffers": False
+    }
+    # The gradient of a token (1, 1, D) has other strides on its axes of length 1, where they mean nothing.
+    warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides", UserWarning)
+    devices = [device.index] if device.type == "cuda" else None
+    # A view saves a copy of all gradients.
+    return DistributedDataParallel(model, device_ids=devices, gradient_as_bucket_view=True, **unchanged)
