@@ -144,3 +144,8 @@ def metrics_for(objective: Objective, task: str | None) -> tuple[tuple[str, ...]
 def _warmup_ends_in_time(train: TrainConfig, schedule: AnyScheduleConfig) -> Broken:
     # As far as it can be told without the data; the rest is when the schedule is built.
     yield from _told(lambda: schedule.check(clips=train.total_clips, steps=train.steps, epochs=train.epochs))
+
+
+@_rule("train")
+def _run_has_the_epochs_of_its_average(train: TrainConfig) -> Broken:
+    yield from _told(lambda: train.average.check(train.epochs))

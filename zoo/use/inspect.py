@@ -16,6 +16,7 @@ from zoo.run import find_data, plan_clips, prepare_data
 from zoo.run.data import clips_per_epoch, clips_per_step
 from zoo.run.folder import check_front_end, read_init
 from zoo.run.warnings import data_warnings
+from zoo.train.length import Length
 from zoo.use.class_report import describe_classes
 from zoo.weights.load import check_fit
 
@@ -53,6 +54,7 @@ def check_recipe(path: str | Path, overrides: Sequence[str] = ()) -> dict[str, A
     if recipe.init.path is not None:
         source = read_init(recipe)
         init_notes = [*check_front_end(recipe, source), *check_fit(model, source, recipe.init)]
+    groups = recipe.optim.groups(model)
     flops = flops_per_clip(config, pretraining=pretraining)
     report: dict[str, Any] = {
         "recipe": str(where),
@@ -60,6 +62,7 @@ def check_recipe(path: str | Path, overrides: Sequence[str] = ()) -> dict[str, A
         "model": config.kind,
         "objective": recipe.objective.kind,
         "parameters": parameters,
+        "trained_parameters": sum(parameter.numel() for group in groups for parameter in group["params"]),
         "tokens": num_tokens(config),
         "flops_per_clip": flops,
         "memory_gib_estimate": round(estimate_memory_gib(recipe, parameters, num_tokens(config)), 2),
@@ -73,10 +76,13 @@ def check_recipe(path: str | Path, overrides: Sequence[str] = ()) -> dict[str, A
         report["init"] = init_notes
     if found.num_train:
         clips = plan_clips(recipe, found.num_train)
+        length = Length(clips, clips_per_step(recipe, found.num_train), clips_per_epoch(recipe, found.num_train))
+        recipe.schedule.build(length)
+        recipe.train.average.check(length.epochs)
         report |= {
             "clips_to_see": clips,
-            "steps": math.ceil(clips / clips_per_step(recipe, found.num_train)),
-            "epochs": round(clips / clips_per_epoch(recipe, found.num_train), 2),
+            "steps": math.ceil(length.steps),
+            "epochs": round(length.epochs, 2),
             "training_petaflop": round(3 * flops * clips / 1e15, 4),
         }
     else:
