@@ -86,9 +86,11 @@ class BlackBoxes:
                 self.run, incident, self.model, self.recipe, self.config, self.optimiser, self.class_weights
             )
         except Exception as error:  # whatever it is, a run that would go on must do so
-            _LOG.warning("%s; its black box could not be written (%s)", incident.in_words, disk.reason(error))
+            why = disk.reason(error.__cause__ or error)
+            _LOG.warning("%s; its black box could not be written (%s)", incident.in_words, why)
             return None
-        _LOG.warning("%s; look into it with: zoo replay %s", incident.in_words, box)
+        if self.recipe.train.on_nonfinite == "skip":  # else the error that ends the run says it
+            _LOG.warning("%s, which is left out; look into it with: zoo replay %s", incident.in_words, box)
         return box
 
     def _num_written(self, rank: int) -> int:
@@ -194,7 +196,6 @@ def _report(
         "exact": incident.exact,
         "rank": incident.rank,
         "world": incident.world,
-        "loss_scale": incident.loss_scale,
         "batches": len(incident.batches),
         "names": list(incident.names),
         "ids": [number for batch in incident.batches for number in batch.ids.tolist()],
@@ -227,7 +228,6 @@ def _incident(report: dict[str, Any], batches: tuple[Batch, ...]) -> Incident:
         exact=bool(report["exact"]),
         rank=int(report["rank"]),
         world=int(report["world"]),
-        loss_scale=float(report["loss_scale"]),
     )
 
 

@@ -21,7 +21,7 @@ class Incident:
     batches: tuple[Batch, ...]
     """What this process had of the step, as it came from the loader: one batch, or as many as it accumulates."""
     loss: float
-    """Of the batches together."""
+    """Mean over this process's batches."""
     grad_norm: float
     """Before clipping; with several processes, of the gradient that all have summed."""
     precision: str
@@ -33,8 +33,6 @@ class Incident:
     """Of this process."""
     world: int = 1
     """Processes in all."""
-    loss_scale: float = 1.0
-    """By which the loss was multiplied before the backward pass (fp16)."""
 
     @property
     def names(self) -> tuple[str, ...]:

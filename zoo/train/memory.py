@@ -51,7 +51,7 @@ def out_of_memory_told(device: torch.device, what: str, batch_size: int, cures: 
         # The machine's own memory can run out under training on a GPU too.
         is_on_host = isinstance(error, MemoryError) or "cpu" in str(error).lower()
         place = torch.device("cpu") if is_on_host else device
-        advice = ", or ".join(cures) if cures else "use a smaller model, or a machine with more memory"
+        advice = ", or ".join(cures) if cures else "a smaller model, or a machine with more memory"
         raise ZooError(
             f"{what}: ran out of {_memory_in_words(place)} with {batch_size} clips at once - expected it to fit - "
             f"try {advice}"

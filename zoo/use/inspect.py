@@ -12,11 +12,11 @@ from zoo.audio.picture import draw_log_mels
 from zoo.models.cost import build_on_meta, flops_per_clip, num_parameters, num_tokens
 from zoo.models.registry import build_model, presets
 from zoo.recipe import Recipe, find_recipe, read_recipe
-from zoo.run import find_data, plan_clips, prepare_data
-from zoo.run.data import clips_per_epoch, clips_per_step
+from zoo.run import find_data, prepare_data
+from zoo.run.data import check_parts
 from zoo.run.folder import check_front_end, read_init
+from zoo.run.planning import length_of
 from zoo.run.warnings import data_warnings
-from zoo.train.length import Length
 from zoo.use.class_report import describe_classes
 from zoo.weights.load import check_fit
 
@@ -75,15 +75,15 @@ def check_recipe(path: str | Path, overrides: Sequence[str] = ()) -> dict[str, A
     if init_notes:
         report["init"] = init_notes
     if found.num_train:
-        clips = plan_clips(recipe, found.num_train)
-        length = Length(clips, clips_per_step(recipe, found.num_train), clips_per_epoch(recipe, found.num_train))
+        check_parts(recipe, found.num_train)
+        length = length_of(recipe, found)
         recipe.schedule.build(length)
         recipe.train.average.check(length.epochs)
         report |= {
-            "clips_to_see": clips,
+            "clips_to_see": length.total_clips,
             "steps": math.ceil(length.steps),
             "epochs": round(length.epochs, 2),
-            "training_petaflop": round(3 * flops * clips / 1e15, 4),
+            "training_petaflop": round(3 * flops * length.total_clips / 1e15, 4),
         }
     else:
         report["note"] = "no training data found: set data.train=FOLDER-OR-MANIFEST to count clips and steps"

@@ -1,18 +1,24 @@
 """`zoo replay`: runs a step that went wrong again, and finds the clip, the stage and the cause."""
 
+import math
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from zoo import provenance
 from zoo.data.batch import Batch
 from zoo.data.one_clip import alone, members
 from zoo.run.black_box import BlackBox, as_text, read_black_box
+from zoo.train.incident import Incident
+from zoo.train.memory import out_of_memory_told
+from zoo.use.evaluate import Counting, uncounted
 from zoo.use.replay_advice import advise
 from zoo.use.replay_step import Outcome, Step, rebuild
 from zoo.use.replay_trace import trace
 
 
-def replay(folder: str | Path, device: str = "auto") -> dict[str, Any]:
+def replay(folder: str | Path, device: str = "auto", counting: Counting = uncounted) -> dict[str, Any]:
     """Runs the step of a black box again, then each of its clips alone, then the worst clip stage by stage.
 
     Nothing but the box is read. On the kind of device of the run, in its precision, on one process, the numbers are
@@ -21,18 +27,31 @@ def replay(folder: str | Path, device: str = "auto") -> dict[str, Any]:
     Args:
         folder: RUN/black_box/step-…
         device: auto (the GPU when there is one), cpu or cuda.
+        counting: opens a progress bar, as `Console.counting` does.
 
     Raises:
-        CheckpointError: no black box, or a damaged one. RecipeError: no such device.
+        CheckpointError: no black box, or a damaged one. RecipeError: no such device. ZooError: out of memory.
     """
     box = read_black_box(Path(folder))
     target = provenance.pick_device(device)
+    largest = max((len(batch) for batch in box.incident.batches), default=0)
+    with out_of_memory_told(target, "replay", largest, ["--device cpu"] if target.type != "cpu" else []):
+        return _replay(box, target, counting)
+
+
+def _replay(box: BlackBox, target: torch.device, counting: Counting) -> dict[str, Any]:
     step = rebuild(box, target)
     incident = box.incident
     now = step.run(incident.batches)
-    clips = [(clip, step.run([clip])) for batch in incident.batches for clip in _clips(batch)]
+    clips = []
+    with counting("replay", "clips") as tell:
+        for batch in incident.batches:
+            for row in range(len(batch)):
+                clip = alone(batch, row)
+                clips.append((clip, step.run([clip])))
+                tell(len(clips), len(incident.names))
     report: dict[str, Any] = {
-        "box": str(folder),
+        "box": str(box.folder),
         "name": box.recipe.name,
         "step": incident.step,
         "epoch": incident.epoch,
@@ -42,7 +61,7 @@ def replay(folder: str | Path, device: str = "auto") -> dict[str, Any]:
         "precision": incident.precision,
         "device_then": box.report["device"],
         "device": provenance.device_name(target),
-        "then": _numbers(Outcome(incident.loss, incident.grad_norm)),
+        "then": _numbers(incident),
         "now": _numbers(now),
         "reproduced": not now.is_finite,
         "weights_not_finite": [
@@ -56,24 +75,20 @@ def replay(folder: str | Path, device: str = "auto") -> dict[str, Any]:
         "worst": None,
     }
     if clips:
-        clip, _ = max(clips, key=lambda one: _badness(one[1]))
+        clip, _ = max(clips, key=lambda one: (not one[1].is_finite, _size(one[1])))
         report["worst"] = _look_into(step, clip, box)
         report["not_finite_clips"] = _to_blame(step, [clip for clip, found in clips if not found.is_finite])
     report["advice"] = advise(report)
     return report
 
 
-def _clips(batch: Batch) -> list[Batch]:
-    return [alone(batch, row) for row in range(len(batch))]
-
-
-def _numbers(outcome: Outcome) -> dict[str, float | str]:
+def _numbers(outcome: Outcome | Incident) -> dict[str, float | str]:
     return {"loss": as_text(outcome.loss), "grad_norm": as_text(outcome.grad_norm)}
 
 
-def _badness(outcome: Outcome) -> float:
-    """By which clips are ordered: not finite before finite, then by the gradient."""
-    return outcome.grad_norm if outcome.is_finite else float("inf")
+def _size(outcome: Outcome) -> float:
+    """Of the gradient; what is no number is beyond all."""
+    return outcome.grad_norm if math.isfinite(outcome.grad_norm) else math.inf
 
 
 def _to_blame(step: Step, clips: list[Batch]) -> list[str]:

@@ -63,8 +63,6 @@ def _not_reproduced(report: dict[str, Any]) -> list[str]:
         advice.append("the bad clip may be another process's: replay the boxes of the other ranks")
     if report["device"] != report["device_then"]:
         advice.append(f"the run was on {report['device_then']}: replay it there")
-    if report["precision"] == "fp16":
-        advice.append("fp16 overflows now and then until its scale has settled: take bf16 where there is it")
     return advice or [
         "the same step is finite now: the sums of a device may come in another order; or another version of the code "
         "or of torch made it (both are in report.json)"

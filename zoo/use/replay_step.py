@@ -1,26 +1,25 @@
 """The step of a black box, built and run again as the training loop ran it."""
 
-import contextlib
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import get_total_norm
 
-from zoo.data.batch import Batch, InputMaker, Inputs
+from zoo.data.batch import Batch, InputMaker
 from zoo.errors import CheckpointError
+from zoo.group import Group
 from zoo.models.registry import build_model
 from zoo.objectives.classification import ClassificationConfig
+from zoo.precision import arithmetic, float32_products
 from zoo.run.black_box import CHECKPOINT, BlackBox
 from zoo.run.data import build_input_maker
 from zoo.train.incident import Incident
+from zoo.train.plan import Plan
 from zoo.train.seeding import seed_step
+from zoo.train.step import Stepper
 from zoo.weights.loaded import Loaded
-
-_HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 @dataclass(frozen=True)
@@ -30,10 +29,8 @@ class Outcome:
     loss: float
     grad_norm: float
     """Before clipping."""
-
-    @property
-    def is_finite(self) -> bool:
-        return math.isfinite(self.loss) and math.isfinite(self.grad_norm)
+    is_finite: bool
+    """As the training loop judges it: gradients of fp16 may overflow, for its scaler then scales them less."""
 
 
 @dataclass(frozen=True)
@@ -46,37 +43,34 @@ class Step:
     incident: Incident
     seed: int
     device: torch.device
-    precision: str
-
-    def inputs(self, batch: Batch) -> Inputs:
-        """Log-mels under the augmentation of the step's epoch."""
-        return self.make_inputs(batch.to(self.device), self.incident.epoch, True)
-
-    def forward(self, batch: Batch, micro: int = 0) -> tuple[Tensor, float, dict[str, Tensor]]:
-        """(loss, how much it is a mean over, scalars) of one batch; draws what the training loop drew."""
-        seed_step(self.seed, self.incident.step - 1, self.incident.rank, micro)
-        with torch.autocast(
-            self.device.type, _HALF.get(self.precision, torch.bfloat16), enabled=self.precision in _HALF
-        ):
-            loss, *count, scalars = self.objective(self.model, self.inputs(batch))
-        return loss, float(count[0]) if count else float(len(batch)), scalars
+    precision: Any
 
     def run(self, batches: Sequence[Batch]) -> Outcome:
-        """Loss and gradient norm of the batches together; the gradients stay in the model."""
-        self.model.zero_grad(set_to_none=True)
-        total, weight = 0.0, 0.0
-        with matrix_products(self.precision):
-            for micro, batch in enumerate(batches):
-                loss, count, _ = self.forward(batch, micro)
-                share = count if len(batches) > 1 else 1.0
-                (loss * (share * self.incident.loss_scale)).backward()
-                total, weight = total + float(loss.detach()) * share, weight + share
-        return Outcome(total / weight, self.grad_norm() / weight)
+        """Loss and gradient norm of these batches as the training loop takes its step, which here is left out. The
+        gradients stay in the model."""
+        incident, plan = self.incident, Plan(total_clips=1, seed=self.seed, precision=self.precision)
+        trained = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
+        idle = torch.optim.SGD(trained, lr=0.0, fused=True)
+        stepper = Stepper(self.model, self.objective, self.make_inputs, idle, plan, torch.ones_like, self._group)
+        with float32_products(self.precision, self.device):
+            taken = stepper.take(batches, incident.epoch, incident.step - 1, 1.0)
+        return Outcome(float(taken.loss), float(taken.grad_norm), not bool(taken.is_bad))
 
-    def grad_norm(self) -> float:
-        """Of the gradients that are there."""
-        gradients = [parameter.grad for parameter in self.model.parameters() if parameter.grad is not None]
-        return float(get_total_norm(gradients)) / self.incident.loss_scale if gradients else 0.0
+    def forward(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        """(loss, scalars) of a batch, for whoever watches the modules on the way and the gradients on the way back.
+
+        It draws what `run` draws.
+        """
+        seed_step(self.seed, self.incident.step - 1, self.incident.rank)
+        inputs = self.make_inputs(batch.to(self.device), self.incident.epoch, True)
+        with arithmetic(self.precision, self.device):
+            loss, _, scalars = self.objective(self.model, inputs)
+        return loss, scalars
+
+    @property
+    def _group(self) -> Group:
+        """This process alone, drawing as the one of the incident did."""
+        return Group(rank=self.incident.rank)
 
     def without_augmentation(self) -> "Step":
         """The same step on the clips as they are."""
@@ -121,14 +115,3 @@ def rebuild(box: BlackBox, device: torch.device) -> Step:
         device,
         box.incident.precision,
     )
-
-
-@contextlib.contextmanager
-def matrix_products(precision: str) -> Iterator[None]:
-    """On a GPU, those of fp32 numbers in TF32 within, where `precision` is tf32."""
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")
-    try:
-        yield
-    finally:
-        torch.set_float32_matmul_precision(before)

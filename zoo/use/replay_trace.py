@@ -1,6 +1,7 @@
 """What one clip goes through in a step, stage by stage: the range of each, and where it first is not finite."""
 
 import contextlib
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,8 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from zoo.data.batch import Batch
+from zoo.precision import float32_products
 from zoo.run.black_box import as_text
-from zoo.use.replay_step import Step, matrix_products
+from zoo.use.replay_step import Step
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ class Trace:
     def as_report(self) -> dict[str, Any]:
         """For JSON."""
         exactly = next((stage.name for stage in self.stages if not stage.is_finite), None)
-        bad = [name for name, norm in self.gradients.items() if norm - norm != 0]
+        bad = [name for name, norm in self.gradients.items() if not math.isfinite(norm)]
         largest = max(self.gradients, key=lambda name: _as_rank(self.gradients[name]), default=None)
         return {
             "stages": [stage.as_report() for stage in self.stages if stage.is_shown],
@@ -82,14 +84,15 @@ def trace(step: Step, batch: Batch) -> Trace:
     if batch.partners is not None:
         _add(found, "partners", batch.partners.waveform, batch.partners.log_mel)
     step.model.zero_grad(set_to_none=True)
-    with matrix_products(step.precision), _watched(step, found):
-        loss, _, scalars = step.forward(batch)
-    for tag, value in scalars.items():
-        if tag.startswith("loss/"):
-            _add(found, tag, value)
-    _add(found, "loss", loss)
-    with _gradients_in_order(step.model, found, step.incident.loss_scale):
-        (loss * step.incident.loss_scale).backward()
+    with float32_products(step.precision, step.device):
+        with _watched(step, found):
+            loss, scalars = step.forward(batch)
+        for tag, value in scalars.items():
+            if tag.startswith("loss/"):
+                _add(found, tag, value)
+        _add(found, "loss", loss)
+        with _gradients_in_order(step.model, found):
+            loss.backward()
     step.model.zero_grad(set_to_none=True)
     return found
 
@@ -100,8 +103,11 @@ def _watched(step: Step, found: Trace) -> Iterator[None]:
     make_inputs, model = step.make_inputs, step.model
     handles = []
     if make_inputs.augment is not None and make_inputs.augment.config.needs_waveform:
-        name = "waveform, augmented"
-        handles.append(make_inputs.front_end.register_forward_pre_hook(lambda _, given: _add(found, name, given[0])))
+        handles.append(
+            make_inputs.front_end.register_forward_pre_hook(
+                lambda _, given: _add(found, "waveform, augmented", given[0])
+            )
+        )
     handles.append(make_inputs.front_end.register_forward_hook(lambda _, given, out: _add(found, "log-mel", out)))
     # The model's own input: after augmentation, and for stored log-mels after normalising.
     handles.append(
@@ -129,11 +135,11 @@ def _adding(found: Trace, name: str, is_shown: bool) -> Any:
 
 
 @contextlib.contextmanager
-def _gradients_in_order(model: nn.Module, found: Trace, loss_scale: float) -> Iterator[None]:
+def _gradients_in_order(model: nn.Module, found: Trace) -> Iterator[None]:
     def noting(name: str) -> Any:
         def note(parameter: Tensor) -> None:
             assert parameter.grad is not None
-            found.gradients[name] = float(parameter.grad.norm()) / loss_scale
+            found.gradients[name] = float(parameter.grad.norm())
 
         return note
 
@@ -181,4 +187,4 @@ def _tensors_in(value: Any) -> list[Tensor]:
 
 def _as_rank(norm: float) -> float:
     """NaN above everything."""
-    return float("inf") if norm != norm else norm
+    return math.inf if math.isnan(norm) else norm

@@ -40,7 +40,8 @@ def _clips(console: Console, report: dict[str, Any]) -> None:
 
 
 def _way(console: Console, worst: dict[str, Any]) -> None:
-    title = f"the way of {worst['name']}"
+    about = [*(worst["labels"] or []), *([f"{worst['seconds']} s"] if worst["seconds"] is not None else [])]
+    title = f"the way of {worst['name']}" + (f" ({', '.join(about)})" if about else "")
     table = Table("stage", "shape", title=escape(title), title_justify="left")
     for column in ("min", "max", "|max|", "NaN", "Inf"):
         table.add_column(column, justify="right")
