@@ -147,6 +147,11 @@ def _warmup_ends_in_time(train: TrainConfig, schedule: AnyScheduleConfig) -> Bro
 
 
 @_rule("train")
+def _run_has_the_epochs_of_its_average(train: TrainConfig) -> Broken:
+    yield from _told(lambda: train.average.check(train.epochs))
+
+
+@_rule("train")
 def _a_clip_for_every_micro_batch(train: TrainConfig) -> Broken:
     accumulate = getattr(train, "accumulate", 1)
     if accumulate > train.batch_size:

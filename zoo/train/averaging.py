@@ -3,6 +3,7 @@
 `AverageConfig.build(model)` gives an `Averager`, which the loop tells of every step.
 """
 
+import math
 from contextlib import AbstractContextManager
 from typing import Annotated, Any, Literal, Protocol, runtime_checkable
 
@@ -50,7 +51,7 @@ class NoAverageConfig(Config):
 
     kind: Literal["none"] = "none"
 
-    def check(self, epochs: int | None) -> None:
+    def check(self, epochs: float | int | None) -> None:
         """Fits every run."""
 
     def build(self, model: nn.Module) -> None:
@@ -71,7 +72,7 @@ class EmaConfig(Config):
     warmup: bool = True
     """After t updates keep at most (1 + t) / (10 + t), so that short runs are not held back by their beginning."""
 
-    def check(self, epochs: int | None) -> None:
+    def check(self, epochs: float | int | None) -> None:
         """Fits every run."""
 
     def build(self, model: nn.Module) -> Ema:
@@ -94,11 +95,12 @@ class EpochsConfig(Config):
             raise ValueError(f"last: found {self.last} with first {self.first} - expected it or more - raise it")
         return self
 
-    def check(self, epochs: int | None) -> None:
+    def check(self, epochs: float | int | None) -> None:
         """Raises RecipeError when a run of so many epochs, where that is known, does not have them all."""
         if epochs is not None and self.last > epochs:
             raise RecipeError(
-                f"train.average.last: found {self.last} for a run of {epochs} epochs - expected at most that - lower it"
+                f"train.average.last: found {self.last} for a run of {epochs:g} epochs - expected at most that - "
+                "lower it"
             )
 
     def build(self, model: nn.Module) -> SnapshotMean:
@@ -119,11 +121,11 @@ class SwaConfig(Config):
     every: Epoch = 5
     """Epochs between two snapshots."""
 
-    def check(self, epochs: int | None) -> None:
+    def check(self, epochs: float | int | None) -> None:
         """Raises RecipeError when a run of so many epochs, where that is known, ends before the first snapshot."""
-        if epochs is not None and self.start > epochs:
+        if epochs is not None and self.start > math.ceil(epochs):
             raise RecipeError(
-                f"train.average.start: found {self.start} for a run of {epochs} epochs - expected at most that - "
+                f"train.average.start: found {self.start} for a run of {epochs:g} epochs - expected at most that - "
                 "lower it"
             )
 
