@@ -5,15 +5,19 @@ gloo between CPUs), and what the processes agree on by gloo, so that no GPU is w
 """
 
 import contextlib
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
+
+from zoo.errors import DataError, ZooError
+from zoo.torchrun import is_started_by_torchrun
+
+Found = TypeVar("Found")
 
 _TIMEOUT = timedelta(minutes=30)  # of one process for the others: an evaluation, a slow disk
 
@@ -54,6 +58,35 @@ class Group:
         dist.broadcast_object_list(values, src=0, group=_host_group())
         return values[0]
 
+    def main_first(self, function: Callable[[], Found]) -> Found:
+        """What a function gives on the first process, where alone it runs; the others wait for it.
+
+        Raises:
+            ZooError, OSError: the function raised it; on all processes, so that all of them end.
+        """
+        if self.world == 1:
+            return function()
+        found, error = None, None
+        if self.is_main:
+            try:
+                found = function()
+            except (ZooError, OSError) as raised:
+                error = raised
+        found, error = self.from_main((found, error))
+        if error is not None:
+            raise error
+        return found
+
+    def check_same(self, what: str, value: str) -> None:
+        """Raises DataError on all processes where one has another value than the first."""
+        values = self.gather(value)
+        others = [rank for rank, found in enumerate(values) if found != values[0]]
+        if others:
+            raise DataError(
+                f"{what}: found {values[others[0]]} in process {others[0]} and {values[0]} in process 0 - expected the "
+                "same in all processes - give every machine the same files"
+            )
+
 
 ALONE = Group()
 _GROUPS: dict[str, dist.ProcessGroup] = {}
@@ -64,29 +97,43 @@ def _host_group() -> dist.ProcessGroup:
     return _GROUPS["host"]
 
 
-def is_started_by_torchrun() -> bool:
-    """Whether this process is one of several that were started together."""
-    return int(os.environ.get("WORLD_SIZE", "1")) > 1
-
-
 @contextlib.contextmanager
 def joined(device: torch.device) -> Iterator[Group]:
     """Within, the processes that torchrun started are a group; without torchrun, a group of one.
 
-    device: this process's own.
+    Args:
+        device: this process's own.
+
+    Raises:
+        ZooError: another process has gone, and what it was to give never comes.
     """
     if not is_started_by_torchrun():
         yield ALONE
         return
-    dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=_TIMEOUT)
-    host = dist.new_group(backend="gloo", timeout=_TIMEOUT)
-    assert isinstance(host, dist.ProcessGroup)  # every process is a member
-    _GROUPS["host"] = host
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
     try:
+        dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=_TIMEOUT)
+        host = dist.new_group(backend="gloo", timeout=_TIMEOUT)
+        assert isinstance(host, dist.ProcessGroup)  # every process is a member
+        _GROUPS["host"] = host
         yield Group(dist.get_rank(), dist.get_world_size())
+    except RuntimeError as error:
+        if not _is_of_connection(error):
+            raise
+        raise ZooError(
+            "torchrun: a process of this run has gone - expected all of them to the end - look for its own message; "
+            "--max-restarts N starts them again, and --resume goes on from the last checkpoint"
+        ) from error
     finally:
         _GROUPS.clear()
-        dist.destroy_process_group()
+        if dist.is_initialized():
+            dist.destroy_process_group()
+
+
+def _is_of_connection(error: RuntimeError) -> bool:
+    """Whether it says that another process cannot be reached; gloo has no class of its own for that."""
+    return isinstance(error, dist.DistError) or "gloo" in str(error)
 
 
 class Agreement:

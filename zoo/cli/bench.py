@@ -1,7 +1,7 @@
 """Commands that measure speed and memory, side by side with the straightforward way."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -171,5 +171,64 @@ def crop(
     with console.counting("bench crop", "formats") as tell:
         report = bench_crop(
             source, formats.split(","), hours=hours, seconds=seconds, sample_rate=rate, crops=crops, on_progress=tell
+        )
+    _finish(report, out, as_json, show_bench, console)
+
+
+@bench.command()
+def train(
+    families: Annotated[list[str] | None, typer.Argument(help="Some of ast, ssast, passt; all without.")] = None,
+    size: Annotated[Literal["tiny", "small", "base"], typer.Option(help="Of the presets.")] = "base",
+    batch: Batch = 32,
+    seconds: Seconds = 10.0,
+    precision: Annotated[str, typer.Option(help="auto, fp32, tf32, bf16 or fp16; auto is bf16 on a GPU.")] = "auto",
+    compiled: Annotated[bool, typer.Option("--compile/--no-compile", help="torch.compile, of both.")] = False,
+    origins: Annotated[
+        str, typer.Option("--from", help="log-mel, the model step alone; waveform, from audio files; or both.")
+    ] = "log-mel,waveform",
+    audio: Annotated[
+        str | None, typer.Option(help="A manifest or folder to cut the clips from; else made-up notes.")
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=0, max=256, help="Processes that decode, for each; as a run would without.")
+    ] = None,
+    peer: Annotated[bool, typer.Option("--peer/--no-peer", help="Race with other code too.")] = True,
+    steps: Annotated[int | None, typer.Option(min=1, help="Of a round; 2 on a CPU, 20 on a GPU without.")] = None,
+    device: Device = "auto",
+    threads: Threads = 1,
+    rounds: Rounds = 5,
+    out: ReportOut = None,
+    as_json: Json = False,
+) -> None:
+    """Training steps of each family, against other code at the same work: clips and operations a second, memory.
+
+    Example:  zoo bench train ast --size tiny --batch 4 --seconds 2 --threads 2
+    """
+    from zoo.data.config import DataConfig
+    from zoo.provenance import pick_device
+    from zoo.use.bench.train import bench_train
+    from zoo.use.bench.ways import WAYS
+    from zoo.use.console import Console
+    from zoo.use.show.bench import show_bench
+
+    console = Console(quiet=as_json)
+    number = DataConfig(num_workers=workers).workers(pick_device(device).type)
+    with console.counting("bench train", "rounds") as tell:
+        report = bench_train(
+            families or list(WAYS),
+            origins.split(","),
+            size=size,
+            seconds=seconds,
+            batch=batch,
+            steps=steps,
+            precision=precision,
+            compiled=compiled,
+            source=audio,
+            workers=number,
+            with_peer=peer,
+            device=device,
+            threads=threads,
+            rounds=rounds,
+            on_progress=tell,
         )
     _finish(report, out, as_json, show_bench, console)

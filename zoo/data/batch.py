@@ -48,6 +48,8 @@ class Batch:
     """Clips to mix into these; None mixes nothing. They are no clips of the batch, and not counted in it."""
     clips: tuple[int, ...] = ()
     """In evaluation, the place in the manifest of the clip that each row is a window of."""
+    is_full: bool = False
+    """Whether every row, of partners too, is real to its end: known to the host without asking the device."""
 
     def __len__(self) -> int:
         return self.ids.shape[0]
@@ -102,7 +104,8 @@ class InputMaker(nn.Module):
 
     In evaluation the keys are those of one fixed epoch, so that a masked-patch loss is measured on the same masks
     each time. With `padding="as_source"` the log-mel is padded or cut to `n_frames` and its padding is seen, as in
-    the released code of AST and SSAST; with "masked" it is as wide as the batch and comes with `num_frames`.
+    the released code of AST and SSAST; with "masked" it is as wide as the batch and comes with `num_frames`. In
+    training these are left out where all clips are full: they say nothing then, and attention is faster without a mask.
 
     In training: gain and roll of every waveform, mixing of waveforms, noise, log-mel, masks and what else there is for
     log-mels, mixing of log-mels. Partners go the same way as the clips, under keys of their own, until they are mixed.
@@ -138,7 +141,15 @@ class InputMaker(nn.Module):
         assert batch.partners is None, "partners without an augmentation that mixes"
         drawn = keys if training else None  # what a front end draws, it draws in training only
         log_mel, num_frames = self._log_mel(batch.waveform, batch.log_mel, batch.num_samples, drawn)
+        if training and self._is_full(batch):
+            num_frames = None
         return Inputs(log_mel, num_frames, batch.target, keys, batch.names)
+
+    def _is_full(self, batch: Batch) -> bool:
+        """Whether every frame of the log-mels is real; mixing full clips makes full ones."""
+        if batch.log_mel is not None and self.n_frames is not None:  # stored ones are padded to this
+            return batch.is_full and batch.log_mel.shape[2] == self.n_frames
+        return batch.is_full
 
     def _log_mel(
         self, waveform: Tensor | None, stored: Tensor | None, num_samples: Tensor, keys: Tensor | None
@@ -181,7 +192,7 @@ class InputMaker(nn.Module):
             log_mel, num_frames = mix_log_mels(log_mel, num_frames, row, share, length, self.silence)
             target = mix_targets(target, row, share)
         assert log_mel.shape[0] == len(batch), "partners without an augmentation that mixes them"
-        return Inputs(log_mel, num_frames, target, keys, batch.names)
+        return Inputs(log_mel, None if self._is_full(batch) else num_frames, target, keys, batch.names)
 
     def _filled(self, waveform: Tensor, num_samples: Tensor) -> tuple[Tensor, Tensor]:
         """All of the input's length real: PaSST's loader fills clips with zeros before it rolls and mixes them."""

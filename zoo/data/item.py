@@ -101,6 +101,7 @@ class Collate:
             bad=bad,
             partners=partners,
             clips=tuple(item.clip for item in used),
+            is_full=all(item.num_samples == width for item in [*used, *further]),
         )
 
     def _width(self, used: Sequence[Item]) -> int:

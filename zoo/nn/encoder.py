@@ -32,7 +32,9 @@ class Attention(nn.Module):
     def forward(
         self, tokens: Float[Tensor, "batch token embed"], is_attended: Bool[Tensor, "batch 1 1 token"] | None = None
     ) -> Float[Tensor, "batch token embed"]:
-        q, k, v = rearrange(self.qkv(tokens), "b l (three h d) -> three b h l d", three=3, h=self.num_heads).unbind(0)
+        # Cut into three first: their gradients are then put together in one copy instead of two.
+        parts = self.qkv(tokens).chunk(3, dim=-1)
+        q, k, v = (rearrange(part, "b l (h d) -> b h l d", h=self.num_heads) for part in parts)
         mixed = F.scaled_dot_product_attention(
             q, k, v, attn_mask=is_attended, dropout_p=self.dropout if self.training else 0.0
         )

@@ -66,7 +66,7 @@ def masked_patch_loss(
         "pretext/accuracy": accuracy,
         "pretext/chance": chance,
     }
-    return loss, _count(_is_real(reconstruct[2], reconstruct[0].shape[1])), scalars
+    return loss, reconstruct[2].sum().float(), scalars
 
 
 def reconstruction_error(

@@ -144,3 +144,11 @@ def metrics_for(objective: Objective, task: str | None) -> tuple[tuple[str, ...]
 def _warmup_ends_in_time(train: TrainConfig, schedule: AnyScheduleConfig) -> Broken:
     # As far as it can be told without the data; the rest is when the schedule is built.
     yield from _told(lambda: schedule.check(clips=train.total_clips, steps=train.steps, epochs=train.epochs))
+
+
+@_rule("train")
+def _a_clip_for_every_micro_batch(train: TrainConfig) -> Broken:
+    accumulate = getattr(train, "accumulate", 1)
+    if accumulate > train.batch_size:
+        text = f"found {accumulate} with train.batch_size {train.batch_size}, the clips of a step - expected at most as"
+        yield ("train", "accumulate"), f"{text} many - lower it, or raise the batch size"

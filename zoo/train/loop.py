@@ -77,7 +77,7 @@ def fit(
     stepper = Stepper(model, objective, make_inputs, optimiser, plan, watch.judge, group)
     parts = (averager, bad_audio, on_incident, group, resume, loader.seconds_waiting)
     session = Session(model, stepper, watch, plan, logbook, checkpoints, *parts)
-    if session.is_over:
+    if session.is_over():
         return session.progress
     model.train()
     with (
@@ -92,19 +92,22 @@ def fit(
             session.count(taken, batches, epoch, number)
 
             # Logs come before the checkpoint, so that a resume finds just the lines before it.
-            clips, is_done = session.progress.clips, session.is_over
+            clips, is_done = session.progress.clips, session.is_over()
             must_evaluate = is_done or _crosses(plan.evaluate_every_clips, before, clips)
-            if is_done or _crosses(plan.log_every_clips, before, clips):
+            must_log = is_done or _crosses(plan.log_every_clips, before, clips)
+            if must_log:
                 session.log(loader.seconds_waiting)
             if must_evaluate and evaluate is not None:
                 session.evaluate(evaluate)
+                if session.is_over() and not must_log:  # early: nothing of the last steps is lost
+                    session.log(loader.seconds_waiting)
             signal, must_save = session.agree(caught)
             must_save |= is_done or (must_evaluate and evaluate is not None) or bool(signal)
             if must_save or _crosses(plan.checkpoint_every_clips, before, clips):
                 session.save(with_average=must_evaluate)
             if on_progress is not None:
                 on_progress(session.report())
-            if session.is_over:
+            if session.is_over():
                 break
             if signal:
                 group.from_main(None)  # no process ends before the checkpoint is whole: torchrun would end the others

@@ -23,14 +23,20 @@ _FEW = 12
 
 
 class Console:
-    """Prints for a person. With `quiet`, progress goes to stderr and stdout stays free for JSON."""
+    """Prints for a person. With `quiet`, progress goes to stderr and stdout stays free for JSON. With `silent`, nothing
+    is printed: another process of the same run does it."""
 
-    def __init__(self, quiet: bool = False) -> None:
+    def __init__(self, quiet: bool = False, silent: bool = False) -> None:
         self.quiet = quiet
+        self.silent = silent
         stream = sys.stderr if quiet else sys.stdout
         # Into a file or a pipe, lines are as long as they are.
         width = None if stream.isatty() or "COLUMNS" in os.environ else _FILE_WIDTH
-        self.out = rich.console.Console(stderr=quiet, highlight=False, width=width)
+        # Silent, it is no terminal, so that no bar is drawn.
+        terminal = False if silent else None
+        self.out = rich.console.Console(
+            stderr=quiet, highlight=False, width=width, quiet=silent, force_terminal=terminal
+        )
 
     def say(self, text: str) -> None:
         """One line."""

@@ -13,7 +13,7 @@ from zoo.models.cost import build_on_meta, flops_per_clip, num_parameters, num_t
 from zoo.models.registry import build_model, presets
 from zoo.recipe import Recipe, find_recipe, read_recipe
 from zoo.run import find_data, plan_clips, prepare_data
-from zoo.run.data import clips_per_epoch, clips_per_step
+from zoo.run.data import check_parts, clips_per_epoch, clips_per_step
 from zoo.run.folder import check_front_end, read_init
 from zoo.run.warnings import data_warnings
 from zoo.use.class_report import describe_classes
@@ -72,6 +72,7 @@ def check_recipe(path: str | Path, overrides: Sequence[str] = ()) -> dict[str, A
     if init_notes:
         report["init"] = init_notes
     if found.num_train:
+        check_parts(recipe, found.num_train)
         clips = plan_clips(recipe, found.num_train)
         report |= {
             "clips_to_see": clips,

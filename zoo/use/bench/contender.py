@@ -31,6 +31,20 @@ class Work(Protocol):
         """Ends what was started."""
 
 
+@runtime_checkable
+class Turns(Protocol):
+    """A `Work` that has something to do before its turn, which is not timed, and gives back what others need after."""
+
+    def begin_turn(self) -> None:
+        """Before the clock starts."""
+
+    def end_turn(self) -> None:
+        """After it has stopped."""
+
+    def facts(self) -> dict[str, Any]:
+        """What else there is to know once all rounds are done."""
+
+
 @dataclass(frozen=True)
 class Round:
     """What one round took. `cpu_seconds` is of all processes; None where they cannot be asked."""
@@ -62,6 +76,11 @@ class Contender:
     def stages(self) -> dict[str, float]:
         """See `Work.stages`."""
         found: dict[str, float] = self._ask("stages")
+        return found
+
+    def facts(self) -> dict[str, Any]:
+        """See `Turns.facts`; empty for work that has none."""
+        found: dict[str, Any] = self._ask("facts")
         return found
 
     def peak_memory_mib(self) -> float | None:
@@ -124,10 +143,16 @@ def _do(command: str, work: Work) -> Any:
         return work.stages()
     if command == "memory":
         return peak_memory_mib(work.num_workers)
+    if command == "facts":
+        return work.facts() if isinstance(work, Turns) else {}
+    if isinstance(work, Turns):
+        work.begin_turn()
     cpu, since = cpu_seconds(work.num_workers), time.perf_counter()
     clips = work.run()
     seconds = time.perf_counter() - since
     cpu_after = cpu_seconds(work.num_workers)
+    if isinstance(work, Turns):
+        work.end_turn()
     if command == "start":
         return seconds
     return clips, seconds, None if cpu is None or cpu_after is None else cpu_after - cpu

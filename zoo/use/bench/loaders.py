@@ -22,14 +22,14 @@ from zoo.use.bench.log_mels import plain_transform
 _STAGE_CLIPS = 64
 
 
-def small_recipe(source: str, kind: str, n_frames: int, batch: int, workers: int) -> Recipe:
+def small_recipe(source: str, kind: str, n_frames: int, batch: int, workers: int, padding: str = "as_source") -> Recipe:
     """A pretraining run whose data part is that of any run; its model is never called."""
     values = {
         "name": "bench",
         "model": {"kind": "ssast", "embed_dim": 16, "depth": 1, "num_heads": 1, "n_frames": n_frames, "num_masked": 1},
         "front_end": {"kind": kind},
         "objective": {"kind": "masked-patch"},
-        "data": {"train": source, "padding": "as_source", "num_workers": workers},
+        "data": {"train": source, "padding": padding, "num_workers": workers},
         "train": {"epochs": 1, "batch_size": batch},
     }
     return parse_recipe(json.dumps(values), "bench")

@@ -32,7 +32,7 @@ def bench_front_end(
     builds: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {"ours": (OurLogMels, options | {"device": target})}
     if not remark:
         builds["peer"] = (PlainLogMels, options)
-    done = _Done(rounds * len(builds), on_progress)
+    done = Done(rounds * len(builds), on_progress)
     with ExitStack() as stack:
         found = race(_start(stack, builds, threads), rounds, done.count)
     report = {
@@ -42,7 +42,7 @@ def bench_front_end(
         "sample_rate": FAMILIES[kind].sample_rate,
         "batch": batch,
         "peer": PEER_NAMES[kind],
-        **_conditions(target, threads, rounds),
+        **conditions(target, threads, rounds),
         "rows": [_row({}, found)],
         "difference": None,
         "remark": remark,
@@ -77,7 +77,7 @@ def bench_loader(
     clips = -(-clips // batch) * batch
     remark = why_no_peer()
     rows = []
-    done = _Done(len(formats) * len(workers) * rounds * (1 if remark else 2), on_progress)
+    done = Done(len(formats) * len(workers) * rounds * (1 if remark else 2), on_progress)
     with tempfile.TemporaryDirectory(prefix="zoo-bench-") as folder:
         for form in formats:
             stored = known[form](sounds(source, sample_rate, seconds, clips), sample_rate, Path(folder) / form)
@@ -94,7 +94,7 @@ def bench_loader(
         "clips": clips,
         "batch": batch,
         "peer": f"soundfile.read, torchaudio's Resample, {PEER_NAMES[kind]}, in torch's DataLoader",
-        **_conditions(target, threads, rounds),
+        **conditions(target, threads, rounds),
         "rows": rows,
         "remark": remark,
     }
@@ -107,7 +107,7 @@ def _race_loaders(
     rounds: int,
     with_peer: bool,
     with_stages: bool,
-    done: "_Done",
+    done: "Done",
 ) -> dict[str, dict[str, Any]]:
     builds: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
         "ours": (OurLoader, {**options, "source": stored.source})
@@ -158,7 +158,8 @@ def _difference(kind: str, seconds: float, device: str) -> float:
     return float((ours[:, :, : plain.shape[2]] - plain).abs().max())
 
 
-def _conditions(device: str, threads: int, rounds: int) -> dict[str, Any]:
+def conditions(device: str, threads: int, rounds: int) -> dict[str, Any]:
+    """On what and with what a report was measured."""
     return {
         "device": provenance.device_name(torch.device(device)),
         "threads": threads,
@@ -168,7 +169,7 @@ def _conditions(device: str, threads: int, rounds: int) -> dict[str, Any]:
     }
 
 
-class _Done:
+class Done:
     """Counts rounds for a progress bar."""
 
     def __init__(self, total: int, tell: Progress) -> None:
@@ -177,5 +178,6 @@ class _Done:
         self._tell = tell
 
     def count(self) -> None:
+        """One more."""
         self._count += 1
         self._tell(self._count, self._total)

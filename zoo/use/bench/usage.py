@@ -57,7 +57,9 @@ def peak_memory_mib(num_workers: int) -> float | None:
     if sys.platform == "win32":
         return None
     unit = 1 if sys.platform == "darwin" else 1024  # ru_maxrss is in bytes there
-    total = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / _MIB
+    # ru_maxrss begins with what the parent had when it started this process.
+    total = _kib(_PROC / "self" / "status", "VmHWM:") / 1024
+    total = total or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / _MIB
     others = descendants() if num_workers else []
     if others is None:
         return None

@@ -5,13 +5,18 @@ from typing import Any
 from rich.table import Table
 
 from zoo.use.console import Console
+from zoo.use.show.bench_train import show_bench_train
 
 
 def show_bench(console: Console, report: dict[str, Any]) -> None:
     """Any report of `zoo bench`."""
-    {"frontend": _show_speed, "loader": _show_speed, "manifest": _show_manifest, "crop": _show_crop}[report["what"]](
-        console, report
-    )
+    {
+        "frontend": _show_speed,
+        "loader": _show_speed,
+        "manifest": _show_manifest,
+        "crop": _show_crop,
+        "train": show_bench_train,
+    }[report["what"]](console, report)
 
 
 def _show_speed(console: Console, report: dict[str, Any]) -> None:

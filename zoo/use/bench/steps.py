@@ -1,0 +1,97 @@
+"""The model step alone: forward, loss, backward and fused AdamW on fixed log-mels, in a process of its own."""
+
+import gc
+from typing import Any
+
+import torch
+
+from zoo.data.batch import Inputs
+from zoo.draws import clip_keys
+from zoo.train.optim import AdamWConfig
+from zoo.use.bench.precision import Precision, autocast, matmul_tflops, set_up, synchronise
+from zoo.use.bench.usage import peak_memory_mib, resident_mib
+from zoo.use.bench.ways import config_of, example_targets, make_way
+
+
+class Step:
+    """One step of training a way, with all that it needs on the device."""
+
+    def __init__(
+        self, family: str, size: str, seconds: float, way: str, precision: Precision, device: str, compiled: bool
+    ) -> None:
+        self.device = torch.device(device)
+        self.config: Any = config_of(family, size, seconds, way)
+        self._precision = precision
+        set_up(precision)
+        torch.manual_seed(0)
+        made = make_way(family, size, seconds, way)
+        self._model, self._loss = made.model.to(self.device), made.loss
+        if compiled:
+            made.compiled.compile()
+        self._optimiser = AdamWConfig(lr=1e-4).build(self._model)
+        self._scaler = torch.amp.GradScaler(self.device.type, enabled=precision == "fp16")
+
+    def __call__(self, inputs: Inputs) -> None:
+        """The inputs lie on the device. Does not wait for it."""
+        self._optimiser.zero_grad(set_to_none=True)
+        with autocast(self._precision, self.device):
+            loss = self._loss(self._model, inputs)
+        self._scaler.scale(loss).backward()
+        self._scaler.step(self._optimiser)
+        self._scaler.update()
+
+
+class ModelStep:
+    """`Work` and `Turns` of `zoo.use.bench.contender`: `steps` steps a round, on the same clips with new draws."""
+
+    num_workers = 0
+
+    def __init__(self, batch: int, steps: int, **way: Any) -> None:
+        self.matmul = matmul_tflops(way["precision"], torch.device(way["device"]))
+        self.step = Step(**way)
+        config, device = self.step.config, self.step.device
+        generator = torch.Generator().manual_seed(0)
+        log_mel = 0.5 * torch.randn(batch, config.n_mels, config.n_frames, generator=generator)
+        self.log_mel, self.target = log_mel.to(device), example_targets(batch).to(device)
+        self._ids = torch.arange(batch, device=device)
+        self._count, self.batch, self.steps = 0, batch, steps
+        self._resident = resident_mib()
+        if device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(device)
+
+    def one(self) -> None:
+        """One step of the fixed clips."""
+        self._count += 1
+        self.step(Inputs(self.log_mel, None, self.target, clip_keys(0, self._count, self._ids), ()))
+
+    def begin_turn(self) -> None:
+        if self.step.device.type == "cuda":
+            self.one()  # asks for the memory that `end_turn` gave back
+            synchronise(self.step.device)
+
+    def run(self) -> int:
+        for _ in range(self.steps):
+            self.one()
+        synchronise(self.step.device)
+        return self.steps * self.batch
+
+    def end_turn(self) -> None:
+        if self.step.device.type == "cuda":  # all contenders are alive: one at a time has the device's memory
+            gc.collect()
+            torch.cuda.empty_cache()
+
+    def facts(self) -> dict[str, Any]:
+        """`peak_mib`: the most that tensors took on a GPU; on a CPU what the process grew by from its first step on."""
+        device = self.step.device
+        if device.type == "cuda":
+            peak: float | None = torch.cuda.max_memory_allocated(device) / 2**20
+        else:
+            highest = peak_memory_mib(0)
+            peak = None if highest is None or self._resident is None else highest - self._resident
+        return {"matmul_tflops": self.matmul, "step_mib": peak, "waiting_share": None}
+
+    def stages(self) -> dict[str, float]:
+        return {}
+
+    def close(self) -> None:
+        pass
