@@ -60,7 +60,7 @@ def test_a_gpu_computes_in_tf32_for_tf32_alone(precision: Precision, before: str
     torch.backends.cudnn.allow_tf32 = True
     try:
         outside = _settings()
-        with pytest.raises(KeyError), float32_products(precision, torch.device("cuda")):
+        with pytest.raises(KeyError), float32_products(precision, torch.device("cuda")):  # noqa: PT012
             matmul, new_matmul, allowed, new_conv = _settings()
             is_tf32 = precision == "tf32"
             assert matmul == ("high" if is_tf32 else "highest")
