@@ -13,10 +13,11 @@ from zoo.data.batch import BadAudio, Batch, Inputs
 from zoo.data.labels import LabelTable
 from zoo.data.loader import Loader
 from zoo.evaluate.chance import chance_levels
-from zoo.evaluate.evaluation import MakeInputs, Objective, Precision, Scores, evaluate_objective, predict_all
+from zoo.evaluate.evaluation import MakeInputs, Objective, Scores, evaluate_objective, predict_all
 from zoo.evaluate.metrics import classification_metrics
 from zoo.evaluate.pictures import Picture, confusion_picture, pretraining_pictures, real_part
 from zoo.group import ALONE, Group
+from zoo.precision import Precision
 
 LogImage = Callable[[str, Any, int], None]
 """(tag, image (3, H, W), clips seen)"""

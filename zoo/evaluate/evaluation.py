@@ -8,7 +8,6 @@ import contextlib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import torch
@@ -23,11 +22,11 @@ from zoo.evaluate.bad_clips import judge_clips
 from zoo.evaluate.rows import Rows
 from zoo.evaluate.shares import Batches, Seen, gather, own_batches
 from zoo.group import ALONE, Group
+from zoo.precision import Precision, arithmetic
 
 MakeInputs = Callable[[Batch, int, bool], Inputs]
 Objective = Callable[[nn.Module, Inputs], tuple[Tensor, Tensor, dict[str, Tensor]]]
 """(model, inputs) -> (loss, count of what it is a mean over, scalars by tag), as in `zoo.objectives.objective`."""
-Precision = Literal["fp32", "bf16"]
 
 
 @dataclass(frozen=True)
@@ -170,9 +169,8 @@ def _evaluating(model: nn.Module, device: torch.device | str, precision: Precisi
     was_training = model.training
     model.eval()
     any_length = getattr(model, "any_length", contextlib.nullcontext)
-    autocast = torch.autocast(torch.device(device).type, torch.bfloat16, enabled=precision == "bf16")
     try:
-        with torch.no_grad(), autocast, any_length():
+        with torch.no_grad(), arithmetic(precision, torch.device(device)), any_length():
             yield
     finally:
         model.train(was_training)

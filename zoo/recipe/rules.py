@@ -148,7 +148,6 @@ def _warmup_ends_in_time(train: TrainConfig, schedule: AnyScheduleConfig) -> Bro
 
 @_rule("train")
 def _a_clip_for_every_micro_batch(train: TrainConfig) -> Broken:
-    accumulate = getattr(train, "accumulate", 1)
-    if accumulate > train.batch_size:
-        text = f"found {accumulate} with train.batch_size {train.batch_size}, the clips of a step - expected at most as"
+    if train.accumulate > train.batch_size:
+        text = f"found {train.accumulate} with train.batch_size {train.batch_size}, the clips of a step - expected at most as"
         yield ("train", "accumulate"), f"{text} many - lower it, or raise the batch size"

@@ -55,8 +55,8 @@ class TrainConfig(Config):
     average: AverageConfig = NoAverageConfig()
     """Of the weights over the run: what is evaluated and kept as `checkpoints/average`. none, ema, epochs or swa."""
     on_nonfinite: Literal["stop", "skip"] = "stop"
-    """What to do when a loss or gradient is not finite: in both cases the step is not taken, and its clips and the
-    weights are written to the run's black_box folder. skip goes on; 20 such steps in a row stop the run all the same."""
+    """What to do when a loss or gradient is not finite. In both cases the step is not taken, and its clips and the
+    weights are written to the run's black_box folder. skip goes on, unless it comes to 20 such steps in a row."""
 
     @model_validator(mode="after")
     def _one_length(self) -> "TrainConfig":

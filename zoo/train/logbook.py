@@ -41,6 +41,9 @@ class Book(Protocol):
     def text(self, tag: str, text: str, clips: int = 0) -> None:
         """Markdown."""
 
+    def hparams(self, choices: Mapping[str, str | int | float | bool], metrics: Mapping[str, float]) -> None:
+        """A row of TensorBoard's HParams table: what was chosen, and by tag what came out."""
+
     def sync(self) -> None:
         """Waits until what was written is on the disk, so that no checkpoint outlives the lines before it."""
 
@@ -140,6 +143,9 @@ class SilentLogbook:
         """Nothing."""
 
     def text(self, tag: str, text: str, clips: int = 0) -> None:
+        """Nothing."""
+
+    def hparams(self, choices: Mapping[str, str | int | float | bool], metrics: Mapping[str, float]) -> None:
         """Nothing."""
 
     def sync(self) -> None:

@@ -77,7 +77,7 @@ def fit(
     stepper = Stepper(model, objective, make_inputs, optimiser, plan, watch.judge, group)
     parts = (averager, bad_audio, on_incident, group, resume, loader.seconds_waiting)
     session = Session(model, stepper, watch, plan, logbook, checkpoints, *parts)
-    if session.is_over:
+    if session.is_over():
         return session.progress
     model.train()
     with (
@@ -92,7 +92,7 @@ def fit(
             session.count(taken, batches, epoch, number)
 
             # Logs come before the checkpoint, so that a resume finds just the lines before it.
-            clips, is_done = session.progress.clips, session.is_over
+            clips, is_done = session.progress.clips, session.is_over()
             must_evaluate = is_done or _crosses(plan.evaluate_every_clips, before, clips)
             if is_done or _crosses(plan.log_every_clips, before, clips):
                 session.log(loader.seconds_waiting)
@@ -104,7 +104,7 @@ def fit(
                 session.save(with_average=must_evaluate)
             if on_progress is not None:
                 on_progress(session.report())
-            if session.is_over:
+            if session.is_over():
                 break
             if signal:
                 group.from_main(None)  # no process ends before the checkpoint is whole: torchrun would end the others

@@ -1,4 +1,4 @@
-"""What a run has at hand while it trains: how far it is, and what it does when a log, an evaluation or a save is due."""
+"""What a run has at hand while it trains: how far it is, and what it does when something is due."""
 
 import contextlib
 import math
@@ -75,7 +75,6 @@ class Session:
         begun = self.progress
         self._pace = Pace(begun.seconds, begun.training_seconds, begun.clips, seconds_waiting)
 
-    @property
     def is_over(self) -> bool:
         """Whether the run has reached its length, or has stopped early."""
         return self.progress.clips >= self._plan.total_clips or self.progress.stopped_early

@@ -13,8 +13,8 @@ from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
 from zoo.data.batch import Batch, Inputs
 from zoo.group import ALONE, Group
-from zoo.train.plan import Plan
 from zoo.precision import arithmetic
+from zoo.train.plan import Plan
 from zoo.train.seeding import seed_step
 
 Objective = Callable[[nn.Module, Inputs], tuple[Tensor, Tensor, dict[str, Tensor]]]

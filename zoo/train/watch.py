@@ -45,7 +45,7 @@ class Watch:
         self._pending.append((step, values, event))
 
     def incidents(self, wait: bool = False) -> list[Incident]:
-        """The bad steps that are known by now, each told once. On a GPU the last steps are not yet, unless `wait` says to wait for it.
+        """The bad steps that are known by now, each told once. On a GPU the last ones are so with `wait` alone.
 
         Which ones are known depends on the number of steps alone, so that all processes act at the same one.
         """
