@@ -149,5 +149,5 @@ def _warmup_ends_in_time(train: TrainConfig, schedule: AnyScheduleConfig) -> Bro
 @_rule("train")
 def _a_clip_for_every_micro_batch(train: TrainConfig) -> Broken:
     if train.accumulate > train.batch_size:
-        text = f"found {train.accumulate} with train.batch_size {train.batch_size}, the clips of a step - expected at most as"
-        yield ("train", "accumulate"), f"{text} many - lower it, or raise the batch size"
+        text = f"found {train.accumulate} with train.batch_size {train.batch_size}, the clips of a step - expected at"
+        yield ("train", "accumulate"), f"{text} most as many - lower it, or raise the batch size"

@@ -204,14 +204,15 @@ def make_loader(
 
 def check_parts(recipe: Recipe, num_train: int, group: Group = ALONE) -> None:
     """Raises RecipeError where a batch has fewer clips than it has parts, one a process and micro-batch."""
-    clips, parts = clips_per_step(recipe, num_train), group.world * recipe.train.accumulate
+    clips, micro = clips_per_step(recipe, num_train), recipe.train.accumulate
+    parts = group.world * micro
     if clips < parts:
         batch = f"train.batch_size {recipe.train.batch_size:,}"
         if clips < recipe.train.batch_size:
             batch += f", of which an epoch has {clips:,}"
         raise RecipeError(
-            f"train.accumulate: found {recipe.train.accumulate:,} micro-batches in each of {group.world:,} processes, which "
-            f"are {parts:,} parts of a batch of {clips:,} clips ({batch}) - expected at least one clip a part - "
+            f"train.accumulate: found {micro:,} micro-batches in each of {group.world:,} processes, {parts:,} parts "
+            f"of a batch of {clips:,} clips ({batch}) - expected at least one clip a part - "
             "raise train.batch_size, lower train.accumulate, or start fewer processes"
         )
 

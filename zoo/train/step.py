@@ -1,6 +1,7 @@
 """One step of the optimiser: nothing in it waits for the device, and however its batch is split, it does the same."""
 
 import contextlib
+import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +22,13 @@ Objective = Callable[[nn.Module, Inputs], tuple[Tensor, Tensor, dict[str, Tensor
 """(model, inputs) -> (loss, count of what it is a mean over, scalars by tag), as in `zoo.objectives.objective`."""
 MakeInputs = Callable[[Batch, int, bool], Inputs]
 """(batch, epoch, training) -> what the objective gets."""
+
+# As torch 2.14 calls it, and as before.
+_SYNC_BUFFERS = next(
+    name
+    for name in ("forward_sync_buffers", "broadcast_buffers")
+    if name in inspect.signature(DistributedDataParallel).parameters
+)
 
 
 @dataclass(frozen=True)
@@ -66,9 +74,8 @@ class Stepper:
         if group.world > 1:
             devices = [self.device.index] if self.device.type == "cuda" else None
             # No buffer of a model changes in training. A view saves a copy of all gradients.
-            self._model = DistributedDataParallel(
-                model, device_ids=devices, broadcast_buffers=False, gradient_as_bucket_view=True
-            )
+            choices: dict[str, Any] = {_SYNC_BUFFERS: False, "gradient_as_bucket_view": True}
+            self._model = DistributedDataParallel(model, device_ids=devices, **choices)
         self._objective = objective
         self._make_inputs = make_inputs
         self.optimiser = optimiser
