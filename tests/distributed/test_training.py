@@ -18,7 +18,6 @@ from tests.distributed.conftest import TIMEOUT, run, torchrun, workers_of
 from tests.distributed.one_step import TINY
 
 NOT_REPEATABLE = ("seconds", "perf/", "data/seconds_waiting")
-RANK_ERRORS = "Traceback"
 
 
 def arguments(data: Path, out: Path, *more: str) -> list[str]:
@@ -53,7 +52,7 @@ class Running:
         self.folder = folder
         # Into files: a pipe that nobody reads would fill up.
         self.said = folder.with_suffix(".txt")
-        with self.said.open("ab") as said:
+        with self.said.open("wb") as said:
             self.process = subprocess.Popen(command, env=environment(), stdout=said, stderr=said)
 
     def until_lines(self, count: int) -> None:
@@ -67,7 +66,8 @@ class Running:
     def end(self) -> int:
         """The exit code of torchrun, and all that its workers said is in `said`."""
         code = self.process.wait(TIMEOUT)
-        assert "Traceback" not in self.said.read_text().split("torch.distributed.elastic")[0], self.said.read_text()
+        # Torchrun has one of its own, where its workers did not end with 0.
+        assert self.said.read_text().count("Traceback") == (code != 0), self.said.read_text()
         return code
 
 
@@ -125,17 +125,17 @@ def test_a_killed_worker_is_started_again_and_resumes(two: Path, sounds: Path, t
 def test_all_stop_together_and_resume(two: Path, sounds: Path, tmp_path: Path) -> None:
     """SIGTERM first to one process, then to torchrun, which sends it to all of them and to those that decode."""
     out = tmp_path / "run"
-    command = torchrun(2, "-m", "zoo", *arguments(sounds, out, "data.num_workers=1"))
+    command = torchrun(2, "-m", "zoo", *arguments(sounds, out))
     running = Running(out, command)
     running.until_lines(3)
     os.kill(workers_of(running.process)[1], signal.SIGTERM)
     assert running.end() == 1, running.said.read_text()  # torchrun's own code for workers that did not end with 0
     assert_stopped(running, "SIGTERM")
 
-    again = Running(out, [*command, "--resume"])
+    again = Running(out, [*command, "data.num_workers=1", "--resume"])
     again.until_lines(8)
     again.process.terminate()
-    assert again.end() != 0
+    assert again.end() == 1, again.said.read_text()
     assert_stopped(again, "SIGTERM")
 
     run([*command, "--resume"])
@@ -148,19 +148,16 @@ def assert_stopped(running: Running, name: str) -> None:
     assert not (running.folder / "summary.json").exists()
     told = [line for line in said.splitlines() if line.startswith(f"interrupted by {name} after ")]
     clips = json.loads((running.folder / "checkpoints/last/config.json").read_text())["clips"]
-    assert told[-1].startswith(f"interrupted by {name} after {clips} clips; the checkpoint is written")
-    assert len(told) == len(set(told))
+    assert told == [f"interrupted by {name} after {clips} clips; the checkpoint is written: resume"], said
 
 
 def test_a_mistake_is_told_once(sounds: Path, tmp_path: Path, two: Path) -> None:
-    """In the recipe, which all processes read; and in the folder, at which one looks for all. Restarts change nothing."""
-    wrong = run(torchrun(2, "-m", "zoo", *arguments(sounds, tmp_path / "run", "optim.lrr=1"), restarts=1), code=1)
-    assert len([line for line in wrong.stderr.splitlines() if "lrr" in line and "torch" not in line]) == 1, wrong.stderr
+    """In the recipe, which all processes read; and in the folder, at which one looks for all, also after a restart."""
+    wrong = run(torchrun(2, "-m", "zoo", *arguments(sounds, tmp_path / "run", "optim.lrr=1")), code=1)
+    assert wrong.stderr.count("optim.lrr: unknown key") == 1, wrong.stderr
+    assert wrong.stdout == ""
     before = weights(two)
     used = run(torchrun(2, "-m", "zoo", *arguments(sounds, two), restarts=1), code=1)
     assert used.stderr.count(": not empty - expected a new run folder") == 1, used.stderr
-    assert "Traceback" not in used.stderr
+    assert used.stderr.count("exitcode  : 2") >= 1, used.stderr
     assert all(torch.equal(before[name], tensor) for name, tensor in weights(two).items())
-    few = run(torchrun(2, "-m", "zoo", *arguments(sounds, tmp_path / "few", "train.accumulate=4")), code=1)
-    assert few.stderr.count("found 4 micro-batches in each of 2 processes, 8 parts of a batch of 6 clips") == 1
-    assert few.stderr.count("exitcode  : 2") == 2, few.stderr
