@@ -153,7 +153,6 @@ def _run_has_the_epochs_of_its_average(train: TrainConfig) -> Broken:
 
 @_rule("train")
 def _a_clip_for_every_micro_batch(train: TrainConfig) -> Broken:
-    accumulate = getattr(train, "accumulate", 1)
-    if accumulate > train.batch_size:
-        text = f"found {accumulate} with train.batch_size {train.batch_size}, the clips of a step - expected at most as"
-        yield ("train", "accumulate"), f"{text} many - lower it, or raise the batch size"
+    if train.accumulate > train.batch_size:
+        text = f"found {train.accumulate} with train.batch_size {train.batch_size}, the clips of a step - expected at"
+        yield ("train", "accumulate"), f"{text} most as many - lower it, or raise the batch size"

@@ -195,28 +195,24 @@ def make_loader(
     sampler = EpochSampler(len(clips), recipe.train.batch_size, recipe.seed, drop_last=True, draws=draws)
     return Loader(
         dataset,
-        BatchParts(sampler, accumulate(recipe), group),
+        BatchParts(sampler, recipe.train.accumulate, group),
         num_workers=num_workers,
         pad_to=length,
         pin=device.type == "cuda",
     )
 
 
-def accumulate(recipe: Recipe) -> int:
-    """Micro-batches of a step in each process."""
-    return int(getattr(recipe.train, "accumulate", 1))
-
-
 def check_parts(recipe: Recipe, num_train: int, group: Group = ALONE) -> None:
     """Raises RecipeError where a batch has fewer clips than it has parts, one a process and micro-batch."""
-    clips, parts = clips_per_step(recipe, num_train), group.world * accumulate(recipe)
+    clips, micro = clips_per_step(recipe, num_train), recipe.train.accumulate
+    parts = group.world * micro
     if clips < parts:
         batch = f"train.batch_size {recipe.train.batch_size:,}"
         if clips < recipe.train.batch_size:
             batch += f", of which an epoch has {clips:,}"
         raise RecipeError(
-            f"train.accumulate: found {accumulate(recipe):,} micro-batches in each of {group.world:,} processes, which "
-            f"are {parts:,} parts of a batch of {clips:,} clips ({batch}) - expected at least one clip a part - "
+            f"train.accumulate: found {micro:,} micro-batches in each of {group.world:,} processes, {parts:,} parts "
+            f"of a batch of {clips:,} clips ({batch}) - expected at least one clip a part - "
             "raise train.batch_size, lower train.accumulate, or start fewer processes"
         )
 

@@ -85,7 +85,7 @@ def _train_in(
             "expected a GPU - leave it out"
         )
     torch.manual_seed(recipe.seed)
-    data = prepare_data(recipe, device)
+    data = prepare_data(recipe, device, group=group)
     assert data.train_loader is not None
     plan = make_plan(recipe, data.found, device)
     schedule = recipe.schedule.build(length_of(recipe, data.found))
