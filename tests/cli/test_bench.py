@@ -61,3 +61,27 @@ def test_wrong_words(zoo: Zoo, arguments: list[str], text: str) -> None:
     done = zoo("bench", *arguments, code=2)
     assert text in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_train(zoo: Zoo, tmp_path: Path) -> None:
+    sizes = ["--size", "tiny", "--seconds", "0.5", "--batch", "2", "--steps", "1", "--from", "log-mel"]
+    done = zoo("bench", "train", "ssast", *sizes, *SMALL, "--out", "bench/train.json")
+    report = json.loads(done.stdout)
+    assert json.loads((tmp_path / "bench" / "train.json").read_text()) == report
+    (row,) = report["rows"]
+    assert (row["family"], row["from"], row["n_frames"]) == ("ssast", "log-mel", 64)
+    assert list(row["ways"]) == ["ours", "two-pass", "peer"]
+    for way in row["ways"].values():
+        assert way["clips_per_round"] == 2
+        assert way["tflops"] == pytest.approx(way["clips_per_second"] * way["flops_per_clip"] / 1e12)
+        assert 0 < way["step_mib"] < way["peak_memory_mib"]
+    assert row["ratios"]["ours"] == pytest.approx(
+        row["ways"]["ours"]["clips_per_second"] / row["ways"]["peer"]["clips_per_second"]
+    )
+    assert report["remarks"] == {}
+
+
+def test_train_of_an_unknown_family(zoo: Zoo) -> None:
+    done = zoo("bench", "train", "vit", "--device", "cpu", code=2)
+    assert "FAMILY: 'vit' - expected some of ast, ssast, passt" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -1,5 +1,7 @@
 """What a training step has to compute, counted by torch on tensors without numbers."""
 
+import functools
+
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -10,6 +12,7 @@ from zoo.models.registry import build_model
 from zoo.use.bench.ways import NUM_CLASSES, config_of, loss_of
 
 
+@functools.cache
 def step_flops_per_clip(family: str, size: str, seconds: float, way: str) -> int:
     """Operations of forward, loss and backward for one clip, a multiply-add counted as two.
 

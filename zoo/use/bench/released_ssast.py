@@ -29,6 +29,7 @@ class ReleasedSsast(nn.Module):
     def __init__(self, model: MaskedPatchModel) -> None:
         super().__init__()
         self.model = model
+        self._rng = random.Random(0)
 
     def forward(
         self,
@@ -64,13 +65,13 @@ class ReleasedSsast(nn.Module):
         tokens = model.backbone.encoder(tokens)[:, embedding.num_prefix_tokens :]
         outputs, targets = [], []
         for clip, places in enumerate(index):
-            outputs.append(head(tokens[clip, places]).float())
+            outputs.append(head(tokens[clip : clip + 1, places])[0].float())
             targets.append(values[clip, places].detach())
         return torch.stack(outputs), torch.stack(targets)
 
     def _draw(self, grid: PatchGrid, log_mel: Tensor) -> Int[Tensor, "batch masked"]:
         count = mask_count(self.model.num_masked, grid.num_patches)
-        drawn = [draw_clusters(grid, count, self.model.cluster_size, random) for _ in range(log_mel.shape[0])]  # type: ignore[arg-type]
+        drawn = [draw_clusters(grid, count, self.model.cluster_size, self._rng) for _ in range(log_mel.shape[0])]
         return torch.tensor(drawn, device=log_mel.device)
 
 
