@@ -11,6 +11,7 @@ from zoo import provenance
 from zoo.data.bad_audio import BadAudioLog
 from zoo.errors import RecipeError
 from zoo.group import Group, joined
+from zoo.models.recompute import recompute_activations
 from zoo.models.registry import build_model
 from zoo.objectives.classification import ClassificationConfig
 from zoo.recipe import Recipe, dump_recipe
@@ -79,11 +80,6 @@ def _train_in(
 ) -> dict[str, Any]:
     """`train`, as one of the processes of a group."""
     resume_from = group.main_first(lambda: check_folder(recipe, out, resume))
-    if recipe.train.compile and device.type == "cpu":
-        raise RecipeError(
-            "train.compile: found true on a CPU, for which torch's compiler fails on hidden padding - "
-            "expected a GPU - leave it out"
-        )
     torch.manual_seed(recipe.seed)
     data = prepare_data(recipe, device, group=group)
     assert data.train_loader is not None
@@ -99,6 +95,8 @@ def _train_in(
     elif recipe.init.path is not None:
         started_from = start_from(model, recipe, data)
     model.to(device)
+    if recipe.train.activation_checkpointing:
+        recompute_activations(model)
     optimiser = recipe.optim.build(model)
     averager = recipe.train.average.build(model)
     loss_weights = class_weights(recipe, data.found.train, data.found.labels)
