@@ -18,9 +18,13 @@ ALWAYS = (
 )
 
 
+@pytest.mark.parametrize("seconds", [0.3, 0.5], ids=["padded", "full"])
 @pytest.mark.parametrize("overrides", [(), ALL_AUGMENTATION, (*ALWAYS, "augment.gain_db=[-7, 6]")])
-def test_alone_it_looks_as_in_the_batch(overrides: tuple[str, ...], tone_folder: Callable[..., Path]) -> None:
-    recipe = parse_recipe(FINETUNE, "x", [f"data.train={tone_folder(clips=8)}", *overrides, "train.batch_size=8"])
+def test_alone_it_looks_as_in_the_batch(
+    overrides: tuple[str, ...], seconds: float, tone_folder: Callable[..., Path]
+) -> None:
+    folder = tone_folder(clips=8, seconds=seconds)
+    recipe = parse_recipe(FINETUNE, "x", [f"data.train={folder}", *overrides, "train.batch_size=8"])
     data = prepare_data(recipe, CPU)
     assert data.train_loader is not None
     num_mixed = 0
@@ -34,7 +38,9 @@ def test_alone_it_looks_as_in_the_batch(overrides: tuple[str, ...], tone_folder:
             assert clip.names == (batch.names[row],)
             assert torch.allclose(found.log_mel[0], together.log_mel[row], atol=1e-5)
             assert torch.equal(found.target[0], together.target[row])
-            assert torch.equal(found.num_frames[0], together.num_frames[row])
+            assert (found.num_frames is None) == (together.num_frames is None) == (seconds == 0.5)
+            if found.num_frames is not None:
+                assert torch.equal(found.num_frames[0], together.num_frames[row])
             num_mixed += clip.partners is not None
     assert (num_mixed > 5) == (overrides != ())
 

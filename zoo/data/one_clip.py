@@ -5,7 +5,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from zoo.data.batch import BadAudio, Batch
+from zoo.data.batch import Batch
 from zoo.data.partners import Partners
 
 
@@ -24,7 +24,7 @@ def members(batch: Batch, row: int) -> tuple[Batch, ...]:
         return (_without_partners(batch, row),)
     return (
         _without_partners(batch, row),
-        *(_as_batch(partners, place, batch.bad) for place in range(len(partners))),
+        *(_as_batch(batch, partners, place) for place in range(len(partners))),
     )
 
 
@@ -71,7 +71,7 @@ def _partners(batch: Batch, partners: Partners, row: int) -> Partners | None:
     )
 
 
-def _as_batch(partners: Partners, place: int, bad: tuple[BadAudio, ...]) -> Batch:
+def _as_batch(batch: Batch, partners: Partners, place: int) -> Batch:
     def one(tensor: Tensor | None) -> Tensor | None:
         return None if tensor is None else tensor[place : place + 1]
 
@@ -82,6 +82,7 @@ def _as_batch(partners: Partners, place: int, bad: tuple[BadAudio, ...]) -> Batc
         target=one(partners.target),
         ids=partners.ids[place : place + 1],
         names=(name,),
-        bad=tuple(told for told in bad if told.name == name),
+        bad=tuple(told for told in batch.bad if told.name == name),
         log_mel=one(partners.log_mel),
+        is_full=batch.is_full,
     )

@@ -251,6 +251,7 @@ def _plain(batch: Batch) -> dict[str, Any]:
         **_tensors(batch),
         "names": list(batch.names),
         "clips": list(batch.clips),
+        "is_full": batch.is_full,
         "bad": [vars(bad) for bad in batch.bad],
         "partners": None
         if batch.partners is None
