@@ -58,7 +58,8 @@ def bench_train(
 
     A row's `ways` have the numbers of each way, of which `tflops` is clips a second times the operations of a clip, and
     `utilisation` is its share of the fastest matrix product that any process of the run measured before its rounds;
-    `ratios` say how many times as many clips each way of ours does as the peer.
+    `ratios` say how many times as many clips each way of ours does as the peer; `ratios_per_core` the same by processor
+    time, which is what to trust on a CPU that does other work too.
 
     Args: steps: of a round; None: 2 on a CPU, 20 on a GPU. workers: processes that decode, of each contender.
 
@@ -168,6 +169,9 @@ def _row(family: str, origin: str, found: Mapping[str, dict[str, Any]], options:
         "ways": ways,
         "described": described,
         "ratios": {way: ratio(ways[way], ways.get(PEER), "clips_per_second") for way in ways if way != PEER},
+        "ratios_per_core": {
+            way: ratio(ways[way], ways.get(PEER), "clips_per_core_second") for way in ways if way != PEER
+        },
     }
 
 

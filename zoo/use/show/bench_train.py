@@ -42,6 +42,7 @@ def show_bench_train(console: Console, report: dict[str, Any]) -> None:
                 way,
                 f"{_small(found['clips_per_second'])} ({_small(low)}–{_small(high)})",
                 _or_dash(row["ratios"].get(way), "{:.2f}×"),
+                _or_dash(row["ratios_per_core"].get(way), "{:.2f}×"),
                 f"{found['flops_per_clip'] / 1e9:,.1f}",
                 _small(found["tflops"]),
                 f"{found['utilisation']:.0%}",
