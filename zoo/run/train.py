@@ -27,11 +27,11 @@ from zoo.run.folder import (
     with_absolute_paths,
     write_description,
 )
-from zoo.run.memory_cures import training_cures
-from zoo.run.planning import length_of, make_plan
+from zoo.run.memory_cures import evaluation_cures, training_cures
+from zoo.run.planning import length_of, make_plan, pick_precision
 from zoo.run.summary import choices, describe_run, final_metrics, write_summary
 from zoo.train.checkpoint import Checkpoints, load_checkpoint, load_trainer
-from zoo.train.logbook import Book, Logbook, SilentLogbook
+from zoo.train.logbook import Book, Logbook, Scalars, SilentLogbook
 from zoo.train.loop import fit
 from zoo.train.memory import out_of_memory_told
 from zoo.train.plan import Report
@@ -65,7 +65,8 @@ def train(
         )
     recipe = with_absolute_paths(recipe)
     device = provenance.pick_device(recipe.train.device)
-    with joined(device) as group:
+    cures = training_cures(recipe, pick_precision(recipe, device), device.type)
+    with joined(device) as group, out_of_memory_told(device, "training", recipe.train.batch_size, cures):
         return _train_in(group, device, recipe, out, command, resume, on_progress)
 
 
@@ -122,26 +123,30 @@ def _train_in(
         )
         if recipe.train.compile:
             model.compile()
-        cures = training_cures(recipe, plan.precision, device.type)
-        with out_of_memory_told(device, "training", recipe.train.batch_size, cures):
-            progress = fit(
-                model,
-                objective,
-                data.make_inputs,
-                data.train_loader,
-                optimiser,
-                schedule,
-                plan,
-                logbook,
-                Checkpoints(out / "checkpoints", described, recipe.log.keep_last),
-                averager=averager,
-                evaluate=evaluation,
-                bad_audio=bad_audio,
-                on_incident=BlackBoxes(out, model, recipe, described, optimiser, loss_weights),
-                on_progress=on_progress,
-                resume=state,
-                group=group,
-            )
+
+        def evaluate(clips: int) -> Scalars:
+            assert evaluation is not None
+            with out_of_memory_told(device, "evaluation", recipe.evaluate.batch_size, evaluation_cures(recipe)):
+                return evaluation(clips)
+
+        progress = fit(
+            model,
+            objective,
+            data.make_inputs,
+            data.train_loader,
+            optimiser,
+            schedule,
+            plan,
+            logbook,
+            Checkpoints(out / "checkpoints", described, recipe.log.keep_last),
+            averager=averager,
+            evaluate=evaluate if evaluation is not None else None,
+            bad_audio=bad_audio,
+            on_incident=BlackBoxes(out, model, recipe, described, optimiser, loss_weights),
+            on_progress=on_progress,
+            resume=state,
+            group=group,
+        )
         with averager.applied() if averager is not None and averager.has_begun else contextlib.nullcontext():
             metrics = final_metrics(recipe, evaluation, progress, averager is not None and averager.has_begun)
         summary = describe_run(recipe, command, data, model, progress, device, (bad_audio, bad_eval), started_from)
