@@ -140,6 +140,6 @@ def test_a_full_disk_is_told_in_one_line_and_closing_says_nothing_more(tmp_path:
     book = Logbook(tmp_path)
     book._file.close()
     book._file = open("/dev/full", "a")  # noqa: SIM115 - the logbook closes it
-    with pytest.raises(CheckpointError, match="No space left on device.*the last checkpoint is whole: make room"):
+    with pytest.raises(CheckpointError, match=r"No space left on device.*the last checkpoint is whole: make room"):
         book.scalars({"loss": 1.0}, clips=1, step=1, epoch=0, seconds=0.0)
     book.close()
