@@ -83,8 +83,8 @@ class EvaluateConfig(Config):
     metric: Metric | None = None
     """Decides which checkpoint is best; null: accuracy for single-label, mAP for multi-label, loss for masked-patch."""
     batch_size: BatchSize = 32
-    """Clips of the model's length per batch: speed and memory. Shorter ones make larger batches. A masked-patch loss is
-    a mean over batches, and so depends on it a little when clips differ in length; no other metric does."""
+    """Clips of the model's length per batch: speed and memory. Shorter ones make larger batches. No metric depends on
+    it, but for rounding."""
     long_clips: LongClips | None = None
     """What of a clip longer than the model is looked at. `windows`: all of it, in windows of the model's length whose
     answers are averaged. `whole`: all of it at once, with the positions stretched over it. `beginning`: as much as the

@@ -85,7 +85,9 @@ def _train_in(
     data = prepare_data(recipe, device, group=group)
     assert data.train_loader is not None
     plan = make_plan(recipe, data.found, device)
-    schedule = recipe.schedule.build(length_of(recipe, data.found))
+    length = length_of(recipe, data.found)
+    schedule = recipe.schedule.build(length)
+    recipe.train.average.check(length.epochs)
     model = build_model(data.found.model_config, pretraining=command == "pretrain")
     started_from, state = None, None
     if resume_from is not None:

@@ -18,6 +18,7 @@ from zoo.train.checkpoint import Checkpoints
 from zoo.train.incident import Incident, stopped_by
 from zoo.train.interrupt import Caught
 from zoo.train.logbook import Book, Scalars
+from zoo.train.optim import base_rate
 from zoo.train.pace import Pace
 from zoo.train.plan import Plan, Progress, Report
 from zoo.train.step import Stepper, Taken
@@ -135,7 +136,7 @@ class Session:
         self._catch_up()
         values: dict[str, float | int] = {**self._window.read()}
         self._last_loss = values.get("loss/total", self._last_loss)
-        values["optim/lr"] = max(one["lr"] for one in self._stepper.optimiser.param_groups)
+        values["optim/lr"] = base_rate(self._stepper.optimiser)
         if self._stepper.scaler.is_enabled():
             values["optim/loss_scale"] = self._stepper.scaler.get_scale()
         values["data/bad_clips"] = len(self._unusable)
