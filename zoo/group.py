@@ -5,7 +5,6 @@ gloo between CPUs), and what the processes agree on by gloo, so that no GPU is w
 """
 
 import contextlib
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -118,8 +117,6 @@ def joined(device: torch.device) -> Iterator[Group]:
         host = dist.new_group(backend="gloo", timeout=_TIMEOUT)
         assert isinstance(host, dist.ProcessGroup)  # every process is a member
         _GROUPS["host"] = host
-        # It is about strides of axes of size 1, which mean nothing, and would come once a process.
-        warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides")
         yield Group(dist.get_rank(), dist.get_world_size())
     except RuntimeError as error:
         if not _is_of_connection(error):

@@ -152,7 +152,7 @@ def assert_stopped(running: Running, name: str) -> None:
 
 
 def test_a_mistake_is_told_once(sounds: Path, tmp_path: Path, two: Path) -> None:
-    """In the recipe, which all processes read; and in the folder, at which one looks for all, also after a restart."""
+    """In the recipe, which all read; and in the folder, at which one looks for all, also after a restart."""
     wrong = run(torchrun(2, "-m", "zoo", *arguments(sounds, tmp_path / "run", "optim.lrr=1")), code=1)
     assert wrong.stderr.count("optim.lrr: unknown key") == 1, wrong.stderr
     assert wrong.stdout == ""

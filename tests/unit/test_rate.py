@@ -56,3 +56,10 @@ def test_it_is_the_rate_of_the_threads_in_use() -> None:
 @pytest.mark.gpu
 def test_on_a_gpu_bf16_is_faster_than_fp32() -> None:
     assert matmul_rate("cuda", torch.bfloat16) > 2 * matmul_rate("cuda", torch.float32) > 1e12
+
+
+def test_torchs_own_random_numbers_are_left_alone() -> None:
+    """How many products are tried depends on the speed: the weights of a model that is made next must not."""
+    before = torch.get_rng_state()
+    matmul_rate("cpu", torch.float32)
+    assert torch.equal(torch.get_rng_state(), before)

@@ -5,6 +5,8 @@ import math
 import pytest
 import torch
 
+from tests.distributed.threads import together
+from zoo.group import Group
 from zoo.train.window import Window
 
 CPU = torch.device("cpu")
@@ -52,7 +54,7 @@ def test_saved_sums_do_not_move_on() -> None:
     fill(window, range(1, 3))
     state = window.state_dict()
     fill(window, range(3, 9))
-    assert state["sums"].tolist() == [3.0, 1.0, 2.0]
+    assert state["sums"].tolist() == [[3.0, 1.0, 2.0]]
     assert window.read()["loss"] == 4.5
 
 
@@ -70,3 +72,25 @@ def test_tags_may_not_change() -> None:
     fill(window, range(1, 2))
     with pytest.raises(ValueError, match="may not change"):
         window.add([{"other": torch.tensor(0.0)}], [ONE], NO)
+
+
+def test_several_processes_resume_as_they_were() -> None:
+    """Each with its own sums: saving and resuming move no bit. Another number of processes has the same mean."""
+
+    def sums(group: Group) -> list[float]:
+        window = Window(CPU, group)
+        fill(window, range(1, 3 + group.rank))
+        state = window.state_dict()
+        assert torch.equal(window._sums, state["sums"][group.rank])
+        resumed = Window(CPU, group)
+        resumed.load_state_dict(state)
+        assert torch.equal(resumed._sums, window._sums)
+        alone = Window(CPU)
+        alone.load_state_dict(state)
+        return alone._sums.tolist()
+
+    one, other = Window(CPU), Window(CPU)
+    fill(one, range(1, 3))
+    fill(other, range(1, 4))
+    total = (one._sums + other._sums).tolist()
+    assert together(2, sums) == [total, total]

@@ -36,9 +36,10 @@ def matmul_rate(device: torch.device | str, dtype: torch.dtype) -> float:
 def _measured(device: torch.device, dtype: torch.dtype, num_threads: int, tf32: bool) -> float:
     rate = 0.0
     kind = "cuda" if device.type == "cuda" else "cpu"
+    own = torch.Generator(device).manual_seed(0)  # how much is drawn depends on the speed, and must not move a run
     with torch.inference_mode():
         for size in _SIZES[kind]:
-            left, right = (torch.randn(size, size, device=device).to(dtype) for _ in range(2))
+            left, right = (torch.randn(size, size, device=device, generator=own).to(dtype) for _ in range(2))
             out = torch.empty_like(left)
             clock = _clock(device, left, right, out)
             clock()  # the first call sets libraries up

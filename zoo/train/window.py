@@ -57,14 +57,16 @@ class Window:
         return means
 
     def state_dict(self) -> dict[str, Any]:
-        """For a checkpoint: the sums of all processes, which from here on are the main one's."""
-        total = self._group.sum(self._sums)
-        self._sums = total if self._group.is_main else torch.zeros_like(total)
-        return {"tags": list(self._tags), "sums": total.cpu().clone()}
+        """For a checkpoint: the sums of every process, apart, so that saving moves no bit of what is logged."""
+        return {"tags": list(self._tags), "sums": torch.stack(self._group.gather(self._sums.cpu().clone()))}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Takes up where a checkpoint left off."""
+        """Takes up where a checkpoint left off; with another number of processes, up to the last bits."""
         self._restart()
         self._tags = tuple(state["tags"])
-        sums = state["sums"].to(self._device, copy=True)
-        self._sums = sums if self._group.is_main else torch.zeros_like(sums)
+        sums, rank = state["sums"], self._group.rank
+        if len(sums) == self._group.world:
+            mine = sums[rank]
+        else:
+            mine = sums.sum(dim=0) if self._group.is_main else torch.zeros_like(sums[0])
+        self._sums = mine.to(self._device, copy=True)
