@@ -8,6 +8,8 @@ import pytest
 import soundfile
 import torch
 
+PLANTED_GAIN = "augment.gain_db=[80, 80]"
+
 
 @pytest.fixture(autouse=True)
 def _repeatable() -> Iterator[None]:
@@ -40,6 +42,18 @@ def tone_folder(tmp_path: Path) -> Callable[..., Path]:
         return tmp_path / name
 
     return make
+
+
+@pytest.fixture
+def plant() -> Callable[[Path], Path]:
+    """Writes a file that decodes, and that any front end takes, but whose power leaves float32 under PLANTED_GAIN."""
+
+    def write(path: Path, seconds: float = 0.5, sample_rate: int = 16_000) -> Path:
+        wave = 1e14 * np.random.default_rng(7).standard_normal(int(seconds * sample_rate))
+        soundfile.write(path, wave.astype(np.float32), sample_rate, subtype="FLOAT")
+        return path
+
+    return write
 
 
 @pytest.fixture

@@ -78,7 +78,9 @@ def uniform(keys: Int[Tensor, "batch"], purpose: str, count: int) -> Float[Tenso
 
     The first k numbers do not depend on `count`: a narrower grid sees the beginning of what a wider one sees.
     """
-    counter = torch.arange(1, count + 1, device=keys.device, dtype=torch.int64)
+    # The exclusive or changes nothing, but for torch.compile's inductor: it would take places times a constant for an
+    # index, which it computes without wrapping around, and stop as that leaves 64 bits.
+    counter = torch.arange(1, count + 1, device=keys.device, dtype=torch.int64) ^ 0
     start = _mix(keys ^ _purpose_bits(purpose))
     bits = _mix(start[:, None] + counter * _GOLDEN)
     return _shift_right(bits, 40).to(torch.float32) * 2.0**-24

@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 
 from zoo.errors import RecipeError
+from zoo.torchrun import is_started_by_torchrun, local_rank, processes_here
 
 PACKAGES = ("spectrogram-zoo", "torch", "torchaudio", "numpy", "soundfile", "scikit-learn", "safetensors")
 
@@ -24,14 +25,26 @@ def versions() -> dict[str, str]:
 
 
 def pick_device(wanted: str = "auto") -> torch.device:
-    """`auto` is the first CUDA device, else the CPU. Raises RecipeError for a device that is not there."""
-    if wanted == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if wanted not in ("cpu", "cuda"):
+    """`auto` is a CUDA device where there is one, else the CPU. Each process that torchrun starts gets one of its own.
+
+    Raises:
+        RecipeError: a device that is not there, or more processes on this machine than devices.
+    """
+    if wanted not in ("auto", "cpu", "cuda"):
         raise RecipeError(f"device: found '{wanted}' - expected auto, cpu or cuda")
     if wanted == "cuda" and not torch.cuda.is_available():
         raise RecipeError("device: found no CUDA device - expected one for 'cuda' - use auto or cpu; see zoo doctor")
-    return torch.device(wanted)
+    if wanted == "cpu" or not torch.cuda.is_available():
+        return torch.device("cpu")
+    if not is_started_by_torchrun():
+        return torch.device("cuda")
+    processes, devices = processes_here(), torch.cuda.device_count()
+    if processes > devices:
+        raise RecipeError(
+            f"device: found {processes} processes for {devices} CUDA devices on this machine - expected one each - "
+            f"start torchrun with --nproc-per-node {devices}, or set train.device=cpu"
+        )
+    return torch.device("cuda", local_rank())
 
 
 def device_name(device: torch.device) -> str:

@@ -11,7 +11,7 @@ from zoo.data.batch import Batch, InputMaker
 from zoo.models.registry import build_model, preset_config
 from zoo.objectives.classification import ClassificationConfig
 from zoo.objectives.masked_patch import MaskedPatchConfig
-from zoo.train.optim import OptimConfig
+from zoo.train.optim import AdamWConfig
 
 pytestmark = pytest.mark.gpu
 
@@ -28,7 +28,7 @@ CASES: dict[str, dict[str, Any]] = {
 def test_a_step_does_not_wait(preset: str, is_full: bool, tmp_path: Path) -> None:
     pretraining = preset.startswith("ssast")
     model = build_model(preset_config(preset, **CASES[preset]), pretraining=pretraining).cuda().train()
-    optimiser = OptimConfig(lr=1e-4).build(model)
+    optimiser = AdamWConfig(lr=1e-4).build(model)
     objective = MaskedPatchConfig().build() if pretraining else ClassificationConfig().build("single-label")
     front_end = FAMILIES["passt" if preset.startswith("passt") else "ast"].build()
     make_inputs = InputMaker(front_end, None, 0).cuda()

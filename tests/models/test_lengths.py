@@ -189,10 +189,10 @@ def test_pretext_masks_differ_from_window_to_window(name: str, long_clips: str, 
     model = shrunk(name, pretraining=True).eval()
     seen: list[int] = []
 
-    def objective(model: Any, inputs: Inputs) -> tuple[Tensor, dict[str, Tensor]]:
+    def objective(model: Any, inputs: Inputs) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
         seen.extend(inputs.keys.tolist())
         output = model(inputs.log_mel, inputs.num_frames, inputs.keys)
-        return output.reconstruct.length.float().mean(), {}
+        return output.reconstruct.length.float().mean(), torch.tensor(float(len(inputs.keys))), {}
 
     clips = loader(manifest, model, long_clips=long_clips)
     means = evaluate_objective(model, objective, clips, InputMaker(FRONT_END, None, 0), "cpu")

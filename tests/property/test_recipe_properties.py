@@ -100,8 +100,21 @@ def recipes(draw: st.DrawFn) -> dict[str, Any]:
             weight_decay=st.floats(0, 10),
             betas=st.lists(st.floats(0, 0.999), min_size=2, max_size=2),
             grad_clip=st.none() | st.floats(1e-3, 1e3),
+            kind=st.sampled_from(["adamw", "adam"]),
+            decay=st.sampled_from(["matrices", "all"]),
+            layer_decay=st.floats(1e-3, 1),
+            head_lr_factor=st.floats(1e-3, 1e3),
+            freeze=st.sampled_from(["none", "backbone"]) | st.integers(1, 10**6),
         ),
-        schedule=some(warmup_clips=st.floats(0, 0.9), final_share=st.floats(0, 1)),
+        schedule=some(warmup_clips=st.floats(0, 0.9), final_share=st.floats(0, 1))
+        | st.fixed_dictionaries(
+            {"kind": st.just("step"), "warmup_steps": st.just(0)},
+            optional={"gamma": st.floats(1e-3, 1), "warmup_stair": st.none() | st.integers(1, 100)},
+        )
+        | st.fixed_dictionaries(
+            {"kind": st.just("passt"), "warmup_epochs": st.just(0)},
+            optional={"ramp_down_start": st.integers(0, 10**6), "final_share": st.floats(0, 1)},
+        ),
         evaluate=some(every_clips=st.none() | st.integers(1, 10**12), batch_size=st.integers(1, 65536)),
         log=some(images=st.integers(0, 64), checkpoint_minutes=st.floats(0.1, 1000)),
     )

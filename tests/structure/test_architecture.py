@@ -9,7 +9,7 @@ PACKAGE = Path(__file__).resolve().parents[2] / "zoo"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 # What each part may import of the others. Folders are the stages of the data flow (docs/architecture.md).
-BASE = {"errors", "config", "draws", "disk"}
+BASE = {"errors", "config", "draws", "disk", "group", "precision", "torchrun"}
 AUDIO = BASE | {"audio"}
 NN = BASE | {"nn"}
 DATA = AUDIO | {"data"}
@@ -26,6 +26,9 @@ ALLOWED = {
     "config": set(),
     "draws": set(),
     "disk": {"errors"},
+    "group": {"errors", "torchrun"},
+    "torchrun": set(),
+    "precision": set(),
     "provenance": BASE | {"provenance"},
     "audio": AUDIO,
     "nn": NN,

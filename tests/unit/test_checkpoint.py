@@ -229,6 +229,35 @@ def one_byte_less(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-1])
 
 
+@pytest.mark.parametrize("file", ["model.safetensors", "trainer.pt"])
+def test_a_single_wrong_bit_is_found_by_its_checksum(tmp_path: Path, file: str) -> None:
+    save(tmp_path, 1)
+    save(tmp_path, 2)
+    path = tmp_path / "last" / file
+    content = bytearray(path.read_bytes())
+    content[len(content) * 2 // 3] ^= 1
+    path.write_bytes(content)
+    with pytest.warns(UserWarning, match=rf"last: found {file} damaged .*; going on with previous"):
+        assert latest(tmp_path) == tmp_path / "previous"
+
+
+@pytest.mark.parametrize("keep_last", [1, 2, 3, 4])
+def test_as_many_are_kept_as_asked_and_the_newest_whole_one_is_found(tmp_path: Path, keep_last: int) -> None:
+    names = ["last", "previous", "previous-2", "previous-3"]
+    for version in range(1, 7):
+        state = {"weight": torch.full((2,), float(version))}
+        save_checkpoint(tmp_path / "last", state, {"version": version}, {"version": version}, keep_last)
+        expected = names[: min(version, keep_last)]
+        assert sorted(path.name for path in tmp_path.iterdir()) == expected
+        assert [load_checkpoint(tmp_path / name)[1]["version"] for name in expected] == [
+            version - age for age in range(len(expected))
+        ]
+    for age, name in enumerate(names[: keep_last - 1], start=1):
+        (tmp_path / name / "config.json").write_text("{")
+        with pytest.warns(UserWarning, match=f"{name}: found config.json damaged.*; going on with {names[age]}"):
+            assert latest(tmp_path) == tmp_path / names[age]
+
+
 @pytest.mark.parametrize("damage", [half, one_byte_less, Path.unlink, lambda path: path.write_bytes(b"")])
 @pytest.mark.parametrize("file", ["model.safetensors", "config.json", "trainer.pt"])
 def test_a_damaged_last_falls_back_to_previous(tmp_path: Path, file: str, damage: Callable[[Path], Any]) -> None:

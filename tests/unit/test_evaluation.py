@@ -121,8 +121,8 @@ def test_a_clip_of_several_windows_counts_once(task: Any) -> None:
 
 
 def test_an_objective_counts_windows_and_tells_clips() -> None:
-    def objective(model: nn.Module, inputs: Inputs) -> tuple[Tensor, dict[str, Tensor]]:
-        return inputs.keys.float().mean(), {}
+    def objective(model: nn.Module, inputs: Inputs) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+        return inputs.keys.float().mean(), torch.tensor(float(len(inputs.keys))), {}
 
     got = evaluate_objective(Model(), objective, WindowLoader(), Recorder(), "cpu")
     assert got.scalars["loss/total"] == pytest.approx((20 + 0 + 20 + 1 + 21 + 11) / 6)
@@ -152,10 +152,14 @@ def test_bf16_is_close_and_comes_back_as_float32() -> None:
 
 
 def test_an_objective_is_averaged_over_clips() -> None:
-    def objective(model: nn.Module, inputs: Inputs) -> tuple[Tensor, dict[str, Tensor]]:
+    def objective(model: nn.Module, inputs: Inputs) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
         assert not torch.is_grad_enabled()
         assert not model.training
-        return inputs.log_mel[:, 0, -1].mean(), {"loss/part": inputs.log_mel[:, 0, 0].mean()}
+        return (
+            inputs.log_mel[:, 0, -1].mean(),
+            torch.tensor(float(len(inputs.keys))),
+            {"loss/part": inputs.log_mel[:, 0, 0].mean()},
+        )
 
     got = evaluate_objective(Model(), objective, FakeLoader([3, 0, 6, 1]), Recorder(), "cpu")
     assert got.scalars == pytest.approx({"loss/total": 5.5, "loss/part": -5.5})
@@ -169,7 +173,9 @@ def test_no_usable_clip_names_one_that_is_not() -> None:
     with pytest.raises(DataError, match=r"found no usable clip \(0 unusable\)"):
         predict_all(Model(), FakeLoader([]), Recorder(), "cpu")
     with pytest.raises(DataError, match="found no usable clip"):
-        evaluate_objective(Model(), lambda *_: (torch.tensor(math.nan), {}), FakeLoader([0]), Recorder(), "cpu")
+        evaluate_objective(
+            Model(), lambda *_: (torch.tensor(math.nan), torch.tensor(1.0), {}), FakeLoader([0]), Recorder(), "cpu"
+        )
 
 
 def test_the_mode_comes_back_after_an_error() -> None:

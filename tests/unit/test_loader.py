@@ -1,7 +1,8 @@
 """Batches from workers: the same as without, from any batch on, safe beside CUDA, and errors in one line."""
 
-import signal
+import subprocess
 from collections.abc import Callable, Iterator
+from multiprocessing import forkserver
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from zoo.data.batch import Batch
 from zoo.data.clip import Clip
 from zoo.data.evaluation_set import EvaluationSet
 from zoo.data.labels import LabelTable
-from zoo.data.loader import Clips, Loader, _start_worker
+from zoo.data.loader import Clips, Loader
 from zoo.data.manifest import Manifest, SourceConfig, read_manifest
 from zoo.data.reader import ClipReader
 from zoo.data.sampler import EpochSampler
@@ -111,17 +112,26 @@ def test_torchs_own_random_numbers_are_left_alone(manifest: Manifest) -> None:
     assert torch.equal(torch.get_rng_state(), state)
 
 
-def test_workers_are_not_forked_and_ignore_ctrl_c(manifest: Manifest) -> None:
-    """A fork of a process that holds CUDA hangs; and Ctrl-C is for the main process, which saves a checkpoint."""
-    context = make(manifest, 1)._loader.multiprocessing_context
+def test_workers_are_not_forked_and_outlive_signals_to_all(manifest: Manifest) -> None:
+    """A fork of a process that holds CUDA hangs. Ctrl-C, and SIGTERM from torchrun or a job's scheduler, come to every
+    process, but are for the main one, which saves a checkpoint with the batches that still come."""
+    loader = make(manifest, 1)
+    context = loader._loader.multiprocessing_context
     assert context is not None
     assert context.get_start_method() in ("forkserver", "spawn")
-    before = signal.getsignal(signal.SIGINT)
-    try:
-        _start_worker(0)
-        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
-    finally:
-        signal.signal(signal.SIGINT, before)
+    batches = loader.epoch(0)
+    next(batches)
+    iterator = loader._loader._iterator
+    assert iterator is not None
+    (worker,) = iterator._workers
+    for sent in ("-INT", "-TERM"):
+        subprocess.run(["kill", sent, str(worker.pid), str(forkserver._forkserver._forkserver_pid)], check=True)
+    assert len(list(batches)) == 4
+    assert len(list(loader.epoch(1))) == 5
+    assert worker.is_alive()
+    worker.terminate()  # as a main process does that ends
+    worker.join(10)
+    assert worker.exitcode == 0
 
 
 @pytest.mark.gpu

@@ -10,7 +10,7 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from zoo.errors import DataError, ShapeError
+from zoo.errors import CheckpointError, DataError, ShapeError
 from zoo.train.logbook import Book, Logbook, SilentLogbook, drop_lines_after
 
 
@@ -133,3 +133,13 @@ def test_hparams_are_in_the_runs_own_file(tmp_path: Path) -> None:
     assert len(list((tmp_path / "run").glob("events.*"))) == 1
     plugins = events(tmp_path / "run").summary_metadata
     assert any(data.plugin_data.plugin_name == "hparams" for data in plugins.values())
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full, a file on a disk that is full")
+def test_a_full_disk_is_told_in_one_line_and_closing_says_nothing_more(tmp_path: Path) -> None:
+    book = Logbook(tmp_path)
+    book._file.close()
+    book._file = open("/dev/full", "a")  # noqa: SIM115 - the logbook closes it
+    with pytest.raises(CheckpointError, match=r"No space left on device.*the last checkpoint is whole: make room"):
+        book.scalars({"loss": 1.0}, clips=1, step=1, epoch=0, seconds=0.0)
+    book.close()

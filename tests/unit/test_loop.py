@@ -18,13 +18,17 @@ from zoo.data.partners import Partners
 from zoo.draws import clip_keys, combine, uniform
 from zoo.errors import CheckpointError, DataError, RecipeError, ZooError
 from zoo.train import pace
+from zoo.train.averaging import EmaConfig, EpochsConfig
 from zoo.train.checkpoint import Checkpoints, latest, load_checkpoint, load_trainer
+from zoo.train.incident import Incident
 from zoo.train.interrupt import Interrupted
+from zoo.train.length import Length
 from zoo.train.logbook import Logbook, SilentLogbook
 from zoo.train.loop import fit
-from zoo.train.optim import OptimConfig
+from zoo.train.optim import AdamWConfig
 from zoo.train.plan import Plan, Progress, Report
-from zoo.train.schedule import ScheduleConfig
+from zoo.train.schedule import CosineConfig
+from zoo.train.seeding import seed_step
 
 NUM_CLIPS, BATCH, NUM_SAMPLES = 10, 4, 5  # three batches an epoch: 4, 4, 2
 PLAN = Plan(total_clips=34, seed=3, log_every_clips=6, evaluate_every_clips=12, monitor="eval/score", grad_clip=0.5)
@@ -91,10 +95,10 @@ class Model(nn.Module):
         return self.head(self.norm(self.dropout(self.hidden(log_mel[:, 0]).relu())))
 
 
-def objective(model: nn.Module, inputs: Inputs) -> tuple[Tensor, dict[str, Tensor]]:
+def objective(model: nn.Module, inputs: Inputs) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
     assert inputs.target is not None
     error = (model(inputs.log_mel) - inputs.target).square().mean()
-    return error * 2, {"loss/part": error.detach()}
+    return error * 2, torch.tensor(float(len(inputs.keys))), {"loss/part": error.detach()}
 
 
 class CountingSink:
@@ -123,6 +127,8 @@ class Run:
     objective: Callable[..., Any] = objective
     evaluate: Callable[[int], dict[str, float]] | None = None
     score: Callable[[int], float] = lambda clips: -abs(clips - 26)
+    on_incident: Callable[[Incident], Path | None] | None = None
+    average: Any = None
     lr: float = 0.05
     logged: bool = True
     reports: list[Report] = field(default_factory=list)
@@ -137,8 +143,8 @@ class Run:
         """Trains with new objects. `kill(what)` is called wherever a run could die."""
         torch.manual_seed(0)
         self.model = Model()
-        self.optimiser = OptimConfig(lr=self.lr).build(self.model)
-        schedule = ScheduleConfig(warmup_clips=0.2).build(self.plan.total_clips)
+        self.optimiser = AdamWConfig(lr=self.lr).build(self.model)
+        schedule = CosineConfig(warmup_clips=0.2).build(Length(self.plan.total_clips, 4, 10))
         state, clips = None, None
         if resume:
             clips = 0
@@ -188,10 +194,12 @@ class Run:
                 self.plan,
                 Logging(),
                 Saving(self.folder / "checkpoints", {"kind": "tiny"}),
-                self.evaluate or evaluate,
-                self.sink,
-                self.reports.append,
-                state,
+                averager=self.average and self.average.build(self.model),
+                evaluate=self.evaluate or evaluate,
+                bad_audio=self.sink,
+                on_incident=self.on_incident,
+                on_progress=self.reports.append,
+                resume=state,
             )
         finally:
             book.close()
@@ -244,6 +252,7 @@ def test_events_of_a_run(uninterrupted: Run) -> None:
     assert set(trained[0]) == {
         *("clips", "step", "epoch"),
         *("loss/total", "loss/part", "optim/grad_norm", "optim/lr", "data/bad_clips"),
+        "health/skipped_steps",
     }
     assert uninterrupted.loader.started == [(0, 0), (1, 0), (2, 0), (3, 0)]
     assert [line["data/bad_clips"] for line in trained][-1] == 1
@@ -264,7 +273,7 @@ def test_progress_and_reports(tmp_path: Path) -> None:
 def test_the_rate_follows_the_schedule_by_clips_seen_before_each_step(tmp_path: Path) -> None:
     run = Run(tmp_path, logged=False)
     run.start()
-    factor = ScheduleConfig(warmup_clips=0.2).build(34)
+    factor = CosineConfig(warmup_clips=0.2).build(Length(34, 4, 10))
     assert run.rates == [0.05 * factor(clips) for clips in (0, 4, 8, 10, 14, 18, 20, 24, 28, 30)]
 
 
@@ -272,9 +281,9 @@ def test_logged_means_are_those_of_the_steps_between(tmp_path: Path) -> None:
     losses: list[float] = []
 
     def noting(model: nn.Module, inputs: Inputs) -> Any:
-        loss, scalars = objective(model, inputs)
+        loss, count, scalars = objective(model, inputs)
         losses.append(float(loss.detach()))
-        return loss, scalars
+        return loss, count, scalars
 
     run = Run(tmp_path, objective=noting)
     run.start()
@@ -288,14 +297,14 @@ def test_it_equals_a_loop_by_hand(tmp_path: Path) -> None:
     run.start()
     torch.manual_seed(0)
     model = Model().train()
-    optimiser = OptimConfig(lr=0.05).build(model)
-    factor, loader, clips, step = ScheduleConfig(warmup_clips=0.2).build(34), FakeLoader(), 0, 0
+    optimiser = AdamWConfig(lr=0.05).build(model)
+    factor, loader, clips, step = CosineConfig(warmup_clips=0.2).build(Length(34, 4, 10)), FakeLoader(), 0, 0
     for epoch in range(4):
         for batch in loader.epoch(epoch):
             if clips < 34:
                 for group in optimiser.param_groups:
                     group["lr"] = 0.05 * factor(clips)
-                torch.manual_seed(combine(3, step))
+                seed_step(3, step)
                 optimiser.zero_grad()
                 objective(model, make_inputs(batch, epoch, True))[0].backward()
                 torch.nn.utils.clip_grad_norm_(model.parameters(), 0.5)
@@ -350,6 +359,103 @@ def test_killed_again_and_again(tmp_path: Path, uninterrupted: Run) -> None:
     assert 3 <= kills < 20
     assert run.lines() == uninterrupted.lines()
     assert_same(run.final(), uninterrupted.final())
+
+
+def spoiling(model: nn.Module, inputs: Inputs) -> Any:
+    """Not finite wherever clip 5 is."""
+    loss, count, scalars = objective(model, inputs)
+    return loss * (math.nan if "5.wav" in inputs.names else 1), count, scalars
+
+
+EVERYTHING = replace(PLAN, accumulate=2, precision="fp16", on_nonfinite="skip", steps_per_epoch=2, patience=5)
+
+
+@pytest.mark.parametrize("average", [EmaConfig(decay=0.5), EpochsConfig(first=2, last=3)], ids=["ema", "epochs"])
+def test_killed_and_resumed_with_everything_on(tmp_path: Path, average: Any) -> None:
+    whole = Run(tmp_path / "whole", plan=EVERYTHING, objective=spoiling, average=average)
+    progress = whole.start()
+    assert 0 < progress.skipped < progress.step
+    killed = 0
+    for place in ("step", "before log", "before last", "after last", "before average", "after average"):
+        for count in (1, 2, 3, 5):
+            run = Run(tmp_path / f"{place}{count}", plan=EVERYTHING, objective=spoiling, average=average)
+            try:
+                run.start(kill_at({place}, count))
+            except Killed:
+                killed += 1
+                run.start(resume=True)
+            assert run.lines() == whole.lines(), (place, count)
+            assert_same(run.final(), whole.final())
+            averages = [load_checkpoint(r.folder / "checkpoints" / "average")[0] for r in (run, whole)]
+            assert_same(*averages)
+    assert killed > 12
+
+
+def test_the_average_is_what_is_evaluated_and_kept(tmp_path: Path) -> None:
+    run = Run(tmp_path, average=EmaConfig(decay=0.9, warmup=False))
+    run.start()
+    trained = load_checkpoint(tmp_path / "checkpoints" / "last")[0]["head.weight"]
+    averaged = load_checkpoint(tmp_path / "checkpoints" / "average")[0]["head.weight"]
+    assert not torch.equal(trained, averaged)
+    evaluated = [line["eval/weight"] for line in run.lines() if "eval/weight" in line]
+    assert evaluated[-1] == pytest.approx(float(averaged.sum()))
+    assert torch.equal(run.model.head.weight, trained)
+
+
+def test_early_stopping(tmp_path: Path) -> None:
+    plan = replace(PLAN, patience=2, evaluate_every_clips=1, log_every_clips=None)
+    score = {4: 0.1, 8: 0.5, 10: 0.4, 14: 0.6, 18: 0.5, 20: 0.6}
+    run = Run(tmp_path, plan=plan, score=lambda clips: score[clips])
+    progress = run.start()
+    assert (progress.clips, progress.best, progress.stopped_early) == (20, 0.6, True)
+    assert load_trainer(tmp_path / "checkpoints" / "last")["progress"]["stopped_early"]
+    assert run.lines()[-1]["clips"] == 20
+    assert any("loss/total" in line and line["clips"] == 20 for line in run.lines())
+    again = Run(tmp_path, plan=plan, score=lambda clips: score[clips])
+    assert again.start(resume=True).clips == 20  # it stays stopped
+    assert again.evaluated == []
+
+
+def test_steps_that_are_not_finite_are_told_and_left_out(tmp_path: Path) -> None:
+    told: list[Incident] = []
+    weights: list[Tensor] = []
+
+    def on_incident(incident: Incident) -> None:
+        told.append(incident)
+        weights.append(run.model.head.weight.detach().clone())
+
+    before: dict[int, Tensor] = {}
+    seen: list[tuple[str, ...]] = []
+
+    def noting(model: nn.Module, inputs: Inputs) -> Any:
+        seen.append(inputs.names)
+        before[len(run.rates)] = run.model.head.weight.detach().clone()
+        return spoiling(model, inputs)
+
+    run = Run(tmp_path, plan=replace(PLAN, on_nonfinite="skip"), objective=noting, on_incident=on_incident)
+    progress = run.start()
+    assert progress.clips == 34
+    assert progress.skipped == len(told) == sum("5.wav" in names for names in seen)
+    assert [incident.step for incident in told] == sorted({incident.step for incident in told})
+    for incident, weight in zip(told, weights, strict=True):
+        assert "5.wav" in incident.names
+        assert incident.exact
+        assert math.isnan(incident.loss)
+        assert torch.equal(weight, before[incident.step])  # the step was not taken
+    assert [line["health/skipped_steps"] for line in run.lines() if "optim/lr" in line][-1] == len(told)
+    assert not any(value is None for line in run.lines() for value in line.values())
+    assert all(tensor.isfinite().all() for tensor in run.final()[0].values())
+
+
+def test_skipping_ends_when_nothing_is_finite_any_more(tmp_path: Path) -> None:
+    def hopeless(model: nn.Module, inputs: Inputs) -> Any:
+        loss, count, scalars = objective(model, inputs)
+        return loss * math.nan, count, scalars
+
+    plan = Plan(total_clips=1000, seed=3, on_nonfinite="skip")
+    run = Run(tmp_path, plan=plan, objective=hopeless)
+    with pytest.raises(ZooError, match="not finite at step 20 "):
+        run.start()
 
 
 def test_a_resumed_run_does_not_redo_what_is_saved(tmp_path: Path) -> None:
@@ -465,11 +571,11 @@ def test_a_loss_that_is_not_finite_stops_the_run(tmp_path: Path, plan: Plan, spo
     blamed: list[str] = []
 
     def exploding(model: nn.Module, inputs: Inputs) -> Any:
-        loss, scalars = objective(model, inputs)
+        loss, count, scalars = objective(model, inputs)
         if len(run.rates) == 6:
             blamed.extend(inputs.names)
             loss = spoil(loss)
-        return loss, scalars
+        return loss, count, scalars
 
     run = Run(tmp_path, plan=plan, objective=exploding)
     with pytest.raises(ZooError, match=r"not finite at step 6 \(clips ") as caught:

@@ -25,7 +25,7 @@ from zoo.data.partners import Partners
 from zoo.models.registry import build_model, preset_config
 from zoo.objectives.classification import ClassificationConfig
 from zoo.objectives.masked_patch import MaskedPatchConfig
-from zoo.train.optim import OptimConfig
+from zoo.train.optim import AdamWConfig
 
 BATCH, N_FRAMES, NUM_CLASSES = 3, 128, 5
 SMALL: dict[str, Any] = {"embed_dim": 24, "depth": 2, "num_heads": 3, "n_frames": N_FRAMES}
@@ -52,7 +52,7 @@ def fake_step(name: str, num_frames: bool, spoil: Callable[[nn.Module], None] | 
         model = model.to_empty(device="cpu")
         if spoil is not None:
             spoil(model)
-        optimiser = OptimConfig(lr=1e-3).build(model)
+        optimiser = AdamWConfig(lr=1e-3).build(model)
         inputs = Inputs(
             torch.empty(BATCH, 128, N_FRAMES),
             torch.empty(BATCH, dtype=torch.int64) if num_frames else None,

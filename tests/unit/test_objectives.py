@@ -167,11 +167,12 @@ def test_masked_patch_loss_is_the_weighted_sum_with_a_mask_of_its_own_for_each(n
     reconstruct, classify = triple(3, 7, 16, seed=1), triple(3, 5, 16, seed=2)
     model = TwoHeads(reconstruct, classify)
     given = inputs()
-    loss, scalars = config.build(None)(model, given)
+    loss, count, scalars = config.build(None)(model, given)
     prepare = normalise_patches if normalise else (lambda patches: patches)
     error = slow_error(reconstruct[0], prepare(reconstruct[1]), reconstruct[2])
     nce, accuracy, chance = slow_nce(classify[0], prepare(classify[1]), classify[2], 2.0, "targets")
     assert model.keys is given.keys
+    assert float(count) == float(reconstruct[2].sum())
     assert float(loss.detach()) == pytest.approx(7 * error + 0.5 * nce, rel=1e-5)
     assert {tag: float(value) for tag, value in scalars.items()} == pytest.approx(
         {
@@ -207,7 +208,7 @@ def test_bfloat16_outputs_are_computed_in_float32(autocast: bool) -> None:
     full = [tuple(t.float() if t.is_floating_point() else t for t in part) for part in half]
     objective = MaskedPatchConfig().build(None)
     with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
-        loss, _ = objective(TwoHeads(*half), inputs())
+        loss, *_ = objective(TwoHeads(*half), inputs())
     assert loss.dtype == torch.float32
     assert torch.equal(loss, objective(TwoHeads(*full), inputs())[0])
 
@@ -286,8 +287,9 @@ def test_mixing_is_linear_in_the_targets() -> None:
 def test_the_loss_follows_the_task_unless_it_is_given(loss: Any, task: Any, function: Any) -> None:
     logits, target = torch.randn(3, 4), soft_targets(3, 4)
     objective = ClassificationConfig(loss=loss, label_smoothing=0.1).build(task)
-    value, scalars = objective(Logits(logits), inputs(3, target))
+    value, count, scalars = objective(Logits(logits), inputs(3, target))
     assert torch.equal(value, function(logits, target, 0.1))
+    assert float(count) == 3
     if task == "single-label":
         right = sum(int(logits[i].argmax()) == int(target[i].argmax()) for i in range(3))
         assert float(scalars["train/accuracy"]) == pytest.approx(right / 3)
@@ -300,7 +302,7 @@ def test_classification_is_computed_in_float32_under_autocast() -> None:
     for task in ("single-label", "multi-label"):
         objective = ClassificationConfig().build(task)
         with torch.autocast("cpu", torch.bfloat16):
-            value, _ = objective(Logits(logits), inputs(3, target))
+            value, *_ = objective(Logits(logits), inputs(3, target))
         assert value.dtype == torch.float32
         assert torch.equal(value, objective(Logits(logits.float()), inputs(3, target))[0])
 

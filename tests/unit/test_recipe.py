@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from zoo.data.windows import WindowConfig
 from zoo.errors import RecipeError
 from zoo.recipe import Recipe, dump_recipe, parse_recipe, read_recipe, recipe_differences
+from zoo.recipe.sections import TrainConfig
 
 CLASSIFY = """\
 name: tiny
@@ -324,6 +325,23 @@ def test_a_change_of_kind_keeps_keys_and_says_which_do_not_fit() -> None:
         (PRETRAIN, ["model.num_masked=5000"], "model.num_masked: "),
         (PRETRAIN, ["evaluate.metric=accuracy"], "evaluate.metric: found 'accuracy' with objective 'masked-patch'"),
         (PRETRAIN, ["schedule.warmup_clips=2000"], "schedule.warmup_clips: found 2000 for a run of 1000 clips"),
+        (CLASSIFY, ["schedule={kind: passt}"], "schedule.warmup_epochs: found 5 for a run of 2 epochs"),
+        (
+            CLASSIFY,
+            ["schedule={kind: step}", "train.steps=9"],
+            "schedule.warmup_steps: found 1000 for a run of 9 steps",
+        ),
+        (CLASSIFY, ["schedule={kind: step, warmup_steps: 9}"], "schedule.warmup_stair: found 50 with warmup_steps 9"),
+        (CLASSIFY, ["schedule.kind=plateau"], "schedule.kind: unknown kind 'plateau'"),
+        (CLASSIFY, ["optim.kind=sgd"], "optim.kind: unknown kind 'sgd'"),
+        (CLASSIFY, ["optim.freeze=0"], "optim.freeze: must be >= 1, got 0"),
+        (CLASSIFY, ["optim.freeze=head"], "optim.freeze: expected 'none' or 'backbone' or an integer, got 'head'"),
+        (CLASSIFY, ["optim.layer_decay=2"], "optim.layer_decay: must be <= 1, got 2"),
+        (CLASSIFY, ["optim.decay=none"], "optim.decay: expected 'matrices' or 'all', got 'none'"),
+        (CLASSIFY, ["train.average={kind: epochs, first: 1, last: 5}"], "train.average.last: found 5 for a run of 2 "),
+        (CLASSIFY, ["train.average=swa"], "train.average.start: found 50 for a run of 2 epochs"),
+        (CLASSIFY, ["train.average={kind: epochs, first: 2, last: 1}"], "train.average.last: found 1 with first 2"),
+        (CLASSIFY, ["train.average={kind: ema, decay: 1}"], "train.average.decay: must be < 1, got 1"),
         (CLASSIFY, ["data.task=null"], "data.task: found none for objective 'classification'"),
         (CLASSIFY, ["evaluate.metric=loss"], "evaluate.metric: found 'loss' with data.task 'single-label'"),
         (CLASSIFY, ["data.task=multi-label", "evaluate.metric=accuracy"], "evaluate.metric: found 'accuracy'"),
@@ -414,7 +432,7 @@ def test_a_dump_is_complete_and_reads_back_equal(text: str) -> None:
     assert values["init"]["from"] is None
     assert set(values["init"]) == {"from", "positions", "channels", "cls", "patches", "front_end", "own"}
     assert values["model"]["patch_size"] == [16, 16]
-    assert set(values["train"]) == {"epochs", "clips", "steps", "batch_size", "precision", "device", "compile"}
+    assert set(values["train"]) == set(TrainConfig.model_fields)
 
 
 @pytest.mark.parametrize(

@@ -1,20 +1,22 @@
-"""Means between two logs, and the step that was not finite."""
+"""Means between two logs."""
 
 import math
 
 import pytest
 import torch
 
-from zoo.errors import ZooError
+from tests.distributed.threads import together
+from zoo.group import Group
 from zoo.train.window import Window
 
 CPU = torch.device("cpu")
+ONE = torch.tensor(1.0)
+NO, YES = torch.tensor(False), torch.tensor(True)
 
 
-def fill(window: Window, steps: range, bad: dict[int, float] | None = None) -> None:
+def fill(window: Window, steps: range) -> None:
     for step in steps:
-        loss = torch.tensor((bad or {}).get(step, float(step)))
-        window.add(step, (f"{step}a.wav", f"{step}b.wav"), loss, {"loss": loss, "norm": torch.tensor(0.5)})
+        window.add([{"loss": torch.tensor(float(step)), "norm": torch.tensor(0.5)}], [ONE], NO)
 
 
 def test_means_then_empty() -> None:
@@ -26,17 +28,24 @@ def test_means_then_empty() -> None:
     assert window.read() == {}
 
 
+def test_parts_count_by_their_share_and_steps_alike() -> None:
+    window = Window(CPU)
+    window.add([{"x": torch.tensor(1.0)}, {"x": torch.tensor(5.0)}], [torch.tensor(0.75), torch.tensor(0.25)], NO)
+    window.add([{"x": torch.tensor(6.0)}], [ONE], NO)
+    assert window.read() == {"x": 4.0}
+
+
 def test_a_window_saved_half_way_gives_the_same_means_to_the_last_bit() -> None:
     whole, half = Window(CPU), Window(CPU)
     values = torch.rand(20)
     for window in (whole, half):
         for step in range(11):
-            window.add(step, (), values[step], {"x": values[step]})
+            window.add([{"x": values[step]}], [ONE], NO)
     resumed = Window(CPU)
     resumed.load_state_dict(half.state_dict())
     for window in (whole, resumed):
         for step in range(11, 20):
-            window.add(step, (), values[step], {"x": values[step]})
+            window.add([{"x": values[step]}], [ONE], NO)
     assert whole.read() == resumed.read()
 
 
@@ -45,36 +54,43 @@ def test_saved_sums_do_not_move_on() -> None:
     fill(window, range(1, 3))
     state = window.state_dict()
     fill(window, range(3, 9))
-    assert state["sums"].tolist() == [3.0, 1.0]
+    assert state["sums"].tolist() == [[3.0, 1.0, 2.0]]
+    assert window.read()["loss"] == 4.5
 
 
-@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
-def test_the_first_step_that_is_not_finite_is_named(value: float) -> None:
+def test_steps_that_were_not_taken_do_not_count() -> None:
     window = Window(CPU)
-    fill(window, range(1, 9), {4: value, 6: math.nan})
-    for call in (window.check, window.read):
-        with pytest.raises(ZooError, match=r"not finite at step 4 \(clips 4a\.wav, 4b\.wav\) - expected finite"):
-            call()
-
-
-def test_checking_does_not_forget_the_sums() -> None:
-    window = Window(CPU)
-    fill(window, range(1, 3))
-    window.check()
-    fill(window, range(3, 5))
-    assert window.read()["loss"] == 2.5
-
-
-def test_many_clips_are_shortened() -> None:
-    window = Window(CPU)
-    names = tuple(f"{i}.wav" for i in range(8))
-    window.add(1, names, torch.tensor(math.nan), {"x": torch.tensor(0.0)})
-    with pytest.raises(ZooError, match=r"\(clips 0\.wav, 1\.wav, 2\.wav, 3\.wav, 4\.wav and 3 more\)"):
-        window.check()
+    window.add([{"x": torch.tensor(math.nan)}], [ONE], YES)
+    assert window.read() == {}
+    for step in range(1, 5):
+        window.add([{"x": torch.tensor(math.inf if step == 3 else float(step))}], [ONE], torch.tensor(step == 3))
+    assert window.read() == {"x": pytest.approx((1 + 2 + 4) / 3)}
 
 
 def test_tags_may_not_change() -> None:
     window = Window(CPU)
     fill(window, range(1, 2))
     with pytest.raises(ValueError, match="may not change"):
-        window.add(2, (), torch.tensor(0.0), {"other": torch.tensor(0.0)})
+        window.add([{"other": torch.tensor(0.0)}], [ONE], NO)
+
+
+def test_several_processes_resume_as_they_were() -> None:
+    """Each with its own sums: saving and resuming move no bit. Another number of processes has the same mean."""
+
+    def sums(group: Group) -> list[float]:
+        window = Window(CPU, group)
+        fill(window, range(1, 3 + group.rank))
+        state = window.state_dict()
+        assert torch.equal(window._sums, state["sums"][group.rank])
+        resumed = Window(CPU, group)
+        resumed.load_state_dict(state)
+        assert torch.equal(resumed._sums, window._sums)
+        alone = Window(CPU)
+        alone.load_state_dict(state)
+        return alone._sums.tolist()
+
+    one, other = Window(CPU), Window(CPU)
+    fill(one, range(1, 3))
+    fill(other, range(1, 4))
+    total = (one._sums + other._sums).tolist()
+    assert together(2, sums) == [total, total]

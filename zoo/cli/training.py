@@ -67,18 +67,21 @@ def _train(
 ) -> None:
     from zoo.recipe import read_recipe
     from zoo.run import train
+    from zoo.torchrun import goes_on, is_main_process
     from zoo.use.console import Console
 
-    console = Console(quiet=as_json)
+    is_main = is_main_process()
+    console = Console(quiet=as_json, silent=not is_main)
     parsed = read_recipe(recipe, overrides or [], for_training=True)
     folder = out or Path("runs") / parsed.name
     if resume and not folder.exists():
         console.say(f"{folder}: nothing to resume, starting a new run")
+    resume = goes_on(folder, resume)
     with console.training(f"{command} {parsed.name}") as report:
         summary = train(parsed, folder, command=command, resume=resume, on_progress=report)
-    if as_json:
+    if as_json and is_main:
         print_json(summary)
-    else:
+    elif not as_json:
         console.summary(summary, folder)
 
 
@@ -89,6 +92,8 @@ def pretrain(
     """Pretrain on audio without labels.
 
     Example:  zoo pretrain recipes/pretrain/ssast-patch-base.yaml data.train=my_audio --out runs/mine
+
+    Example:  torchrun --nproc-per-node 4 -m zoo pretrain recipes/pretrain/ssast-patch-base.yaml data.train=my_audio
     """
     _train("pretrain", recipe, overrides, out, resume, as_json)
 
@@ -195,3 +200,27 @@ def compare(
         print_json(report.as_json())
     else:
         console.comparison(report)
+
+
+@app.command()
+def replay(
+    folder: Annotated[Path, typer.Argument(help="RUN/black_box/step-…, as the run named it.")],
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
+    as_json: Json = False,
+) -> None:
+    """Run a step whose loss or gradient was not finite again, and find the clip and the stage.
+
+    The exit code is 0 whether or not the step is not finite again; "reproduced" in the output says it.
+
+    Example:  zoo replay runs/mine/black_box/step-000123
+    """
+    from zoo.use.console import Console
+    from zoo.use.replay import replay as run_replay
+    from zoo.use.show.replay import show_replay
+
+    console = Console(quiet=as_json)
+    report = run_replay(folder, device, console.counting)
+    if as_json:
+        print_json(report)
+    else:
+        show_replay(console, report)

@@ -23,12 +23,20 @@ class BadAudioLog:
         num_clips: clips in the data set.
         data_set: "train" or "eval"; each has a record of its own in the same file, since its clips are others.
         limit: what sets `max_share`, as messages call it; None is the recipe's.
+        writes: whether to write to the file; of several processes one does.
     """
 
     def __init__(
-        self, path: Path | None, max_share: float, num_clips: int, data_set: str = "train", limit: str | None = None
+        self,
+        path: Path | None,
+        max_share: float,
+        num_clips: int,
+        data_set: str = "train",
+        limit: str | None = None,
+        writes: bool = True,
     ) -> None:
         self._path = path
+        self._writes = writes
         self._max_share = max_share
         self._num_clips = num_clips
         self._data_set = data_set
@@ -61,7 +69,7 @@ class BadAudioLog:
     def add(self, bads: Iterable[BadAudio]) -> tuple[BadAudio, ...]:
         """Record what is new, and return it."""
         new = tuple(bad for bad in bads if self._remember(bad))
-        if new and self._path is not None:
+        if new and self._path is not None and self._writes:
             lines = "".join(
                 json.dumps(
                     {"path": bad.path, "reason": bad.reason, "used": bad.used, "name": bad.name, "set": self._data_set}

@@ -45,7 +45,7 @@ class Batch:
     log_mel: Float[Tensor, "batch mel frame"] | None = None
     """Before normalisation, in the precision in which it is stored."""
     partners: Partners | None = None
-    """Clips to mix into these; None mixes nothing. They are no clips of the batch, and not named or counted in it."""
+    """Clips to mix into these; None mixes nothing. They are no clips of the batch, and not counted in it."""
     clips: tuple[int, ...] = ()
     """In evaluation, the place in the manifest of the clip that each row is a window of."""
     is_full: bool = False

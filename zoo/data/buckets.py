@@ -40,6 +40,11 @@ class BucketSampler:
     def num_batches(self) -> int:
         return len(self._starts)
 
+    def costs(self) -> list[int]:
+        """Numbers in each batch, padding included: what it costs to evaluate, about."""
+        longest = self._lengths[self._order[self._starts]]
+        return [int(cost) for cost in longest * self._sizes]
+
     def batches(self, epoch: int, start_batch: int = 0) -> Iterator[list[Key]]:
         """The epoch from its batch `start_batch` on; the same in every epoch."""
         for batch in range(start_batch, self.num_batches()):

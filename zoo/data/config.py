@@ -11,6 +11,7 @@ from zoo.data.manifest import SourceConfig
 from zoo.data.sampling import SamplingConfig, ShuffleConfig
 from zoo.data.table import unknown_columns
 from zoo.data.unknown_labels import OnUnknown
+from zoo.torchrun import processes_here
 
 _MAX_AUTO_WORKERS = 8
 
@@ -62,7 +63,8 @@ class DataConfig(Config):
     max_bad_share: Probability = 0.5
     """The share of clips that may be unusable; above it the run stops."""
     num_workers: Annotated[int, Field(ge=0, le=1024)] | None = None
-    """Processes that decode; null is none on a CPU, else one a core and at most 8."""
+    """Processes that decode; null is none on a CPU, else one a core and at most 8. With torchrun, for each of its
+    processes, which share the cores."""
 
     @field_validator("columns")
     @classmethod
@@ -79,4 +81,4 @@ class DataConfig(Config):
         if device_type == "cpu":
             return 0
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        return min(_MAX_AUTO_WORKERS, cores)
+        return min(_MAX_AUTO_WORKERS, max(1, cores // processes_here()))

@@ -88,6 +88,7 @@ class Collate:
                 log_mel_share=log_mel_share,
                 waveform_row=waveform_row,
                 waveform_share=waveform_share,
+                names=tuple(item.name for item in further),
             )
         waveform, log_mel, num_samples = _padded(used, width)
         return Batch(

@@ -6,18 +6,23 @@ as the loader; the key of an item carries the epoch, so nothing has to be told t
 
 import gc
 import multiprocessing
+import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Iterator, Sequence
+from multiprocessing import forkserver, resource_tracker
 from typing import Protocol, runtime_checkable
 
 import torch
 from torch.utils.data import DataLoader, Dataset
 
 from zoo.data.batch import Batch
+from zoo.data.deal import deal
 from zoo.data.item import Collate, Item, Key
 from zoo.errors import DataError
+from zoo.group import Group
 
 
 @runtime_checkable
@@ -44,6 +49,14 @@ class Sampler(Protocol):
 
     def batches(self, epoch: int, start_batch: int = 0) -> Iterator[list[Key]]:
         """An epoch from a batch on: exactly the tail of the whole epoch."""
+
+
+@runtime_checkable
+class DealtSampler(Sampler, Protocol):
+    """One whose batches can be dealt to processes, as those of an evaluation are."""
+
+    def costs(self) -> list[int]:
+        """What each batch of an epoch costs, in units of its own."""
 
 
 class Loader:
@@ -90,7 +103,16 @@ class Loader:
 
         Raises: DataError - no usable clip can be found (training).
         """
-        self._plan.epoch, self._plan.start_batch = epoch, start_batch
+        return self._batches(epoch, range(start_batch, self._sampler.num_batches()))
+
+    def dealt(self, group: Group) -> Iterator[tuple[int, Batch]]:
+        """This process's share of the batches of epoch 0 in whole batches, each with its number in the epoch."""
+        assert isinstance(self._sampler, DealtSampler), type(self._sampler)
+        mine = deal(self._sampler.costs(), group.world)[group.rank]
+        return zip(mine, self._batches(0, mine), strict=True)
+
+    def _batches(self, epoch: int, numbers: Sequence[int]) -> Iterator[Batch]:
+        self._plan.epoch, self._plan.numbers = epoch, numbers
         since = time.perf_counter()
         batches = iter(self._loader)
         while True:
@@ -115,18 +137,20 @@ class Loader:
 
 
 class _Plan:
-    """What torch's loader takes for a batch sampler: the rest of the epoch that is asked for."""
+    """What torch's loader takes for a batch sampler: the batches of the epoch that are asked for."""
 
     def __init__(self, sampler: Sampler) -> None:
         self._sampler = sampler
         self.epoch = 0
-        self.start_batch = 0
+        self.numbers: Sequence[int] = range(sampler.num_batches())
 
     def __iter__(self) -> Iterator[list[Key]]:
-        return self._sampler.batches(self.epoch, self.start_batch)
+        if isinstance(self.numbers, range):  # the rest of an epoch, at one go
+            return self._sampler.batches(self.epoch, self.numbers.start)
+        return (next(iter(self._sampler.batches(self.epoch, number))) for number in self.numbers)
 
     def __len__(self) -> int:
-        return self._sampler.num_batches() - self.start_batch
+        return len(self.numbers)
 
 
 class _Guarded(Dataset["Item | DataError"]):
@@ -152,18 +176,41 @@ class _GuardedCollate:
 
 
 def _worker_context() -> multiprocessing.context.BaseContext:
-    """A fork server that has this module imported, so that a worker starts in milliseconds; spawn on Windows."""
+    """A fork server that has this module imported, so that a worker starts in milliseconds; spawn on Windows.
+
+    It is started with SIGTERM blocked, and so are the workers that it forks (`_start_worker` says why).
+    """
     if sys.platform == "win32":
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__])
+    resource_tracker.ensure_running()  # the fork server would start it, and it unblocks SIGTERM
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
     return context
 
 
 def _start_worker(number: int) -> None:
-    """Ctrl-C goes to every process of a terminal: this one ignores it, so that the main one can save a checkpoint.
+    """Signals that go to every process of a terminal, a job or a `torchrun` are for the main one, which saves a
+    checkpoint with batches of this one. This one ignores SIGINT, and SIGTERM unless it comes from the main one.
 
     What came with the fork is not searched for garbage: that would write to its pages, and so copy 75 MB of them here.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(signal, "sigwaitinfo"):
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # torch's handler is for a worker that the main process forked
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        main = multiprocessing.parent_process()
+        assert main is not None
+        threading.Thread(target=_end_with, args=(main.pid,), daemon=True).start()
     gc.freeze()
+
+
+def _end_with(main: int | None) -> None:
+    """Ends this process when the process `main` asks it to; what others ask is not heard."""
+    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != main:
+        pass
+    os._exit(0)

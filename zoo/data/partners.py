@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -30,6 +31,8 @@ class Partners:
     """The row that each waveform partner is mixed into."""
     waveform_share: Float[Tensor, "wave"]
     """Of that row; the partner has the rest."""
+    names: tuple[str, ...] = ()
+    """Of the partners, for people."""
 
     def __len__(self) -> int:
         return self.ids.shape[0]
@@ -43,5 +46,5 @@ class Partners:
         return self._each(lambda tensor: tensor.pin_memory())
 
     def _each(self, change: Callable[[Tensor], Tensor]) -> "Partners":
-        tensors = {name: tensor for name, tensor in vars(self).items() if tensor is not None}
-        return replace(self, **{name: change(tensor) for name, tensor in tensors.items()})
+        changed: dict[str, Any] = {name: change(one) for name, one in vars(self).items() if isinstance(one, Tensor)}
+        return replace(self, **changed)

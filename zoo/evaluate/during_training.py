@@ -1,6 +1,6 @@
 """What the training loop calls to measure a model: metrics to return, pictures to log."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,13 +9,15 @@ import torch
 from zoo.audio.front_end import MelConfig
 from zoo.audio.picture import draw_log_mels
 from zoo.data.bad_audio import BadAudioLog
-from zoo.data.batch import Batch, Inputs
+from zoo.data.batch import BadAudio, Batch, Inputs
 from zoo.data.labels import LabelTable
 from zoo.data.loader import Loader
 from zoo.evaluate.chance import chance_levels
-from zoo.evaluate.evaluation import MakeInputs, Objective, Precision, Scores, evaluate_objective, predict_all
+from zoo.evaluate.evaluation import MakeInputs, Objective, Scores, evaluate_objective, predict_all
 from zoo.evaluate.metrics import classification_metrics
 from zoo.evaluate.pictures import Picture, confusion_picture, pretraining_pictures, real_part
+from zoo.group import ALONE, Group
+from zoo.precision import Precision
 
 LogImage = Callable[[str, Any, int], None]
 """(tag, image (3, H, W), clips seen)"""
@@ -35,11 +37,23 @@ class Setting:
     bad_audio: BadAudioLog
     examples: tuple[Batch, ...]
     """What is drawn at every evaluation, a clip each; its first window where it is longer than the model."""
+    group: Group = ALONE
+    """The processes that evaluate together. Record and pictures are the first one's, and need not be there on others.
+    """
 
     def example_inputs(self) -> Iterator[Inputs]:
         """What the model sees of the examples."""
         for batch in self.examples:
             yield self.make_inputs(batch.to(self.device), 0, False)
+
+    def judge(self, bad: Iterable[BadAudio], num_clips: int) -> None:
+        """Puts bad audio on record. Raises DataError, in all processes, when too many clips are unusable."""
+
+        def judged() -> None:
+            self.bad_audio.add(bad)
+            self.bad_audio.check(num_clips)
+
+        self.group.main_first(judged)
 
 
 class ClassifierEvaluation:
@@ -56,17 +70,20 @@ class ClassifierEvaluation:
     def __call__(self, clips: int) -> dict[str, float]:
         """`eval/*` after so many training clips."""
         on = self.setting
-        found = predict_all(on.model, on.loader, on.make_inputs, on.device, on.precision, self.labels.task)
-        assert found.targets is not None
-        on.bad_audio.add(found.bad)
+        task = self.labels.task
+        found = predict_all(on.model, on.loader, on.make_inputs, on.device, on.precision, task, on.group)
+        scores, targets = found.scores, found.targets
+        assert targets is not None
         self.num_clips = len(found.names)
-        on.bad_audio.check(self.num_clips)
-        self.chance = chance_levels(found.targets, self.labels.task)
-        metrics = classification_metrics(found.scores, found.targets, self.labels.task, found.names)
-        if self.labels.task == "single-label":
-            picture = confusion_picture(found.scores, found.targets, self.labels.names)
-            on.log_image("eval/confusion", as_image(picture), clips)
-        self._draw(found, clips)
+        on.judge(found.bad, self.num_clips)
+        self.chance = chance_levels(targets, task)
+        # By one process for all: in the last bit they could differ between machines, and with them what is best.
+        metrics = on.group.main_first(lambda: classification_metrics(scores, targets, task, found.names))
+        if on.group.is_main:
+            if task == "single-label":
+                picture = confusion_picture(scores, targets, self.labels.names)
+                on.log_image("eval/confusion", as_image(picture), clips)
+            self._draw(found, clips)
         self.results = {f"eval/{name}": float(value) for name, value in metrics.items()}
         return self.results
 
@@ -102,12 +119,14 @@ class PretextEvaluation:
     def __call__(self, clips: int) -> dict[str, float]:
         """`eval/*` after so many training clips."""
         on = self.setting
-        means = evaluate_objective(on.model, self.objective, on.loader, on.make_inputs, on.device, on.precision)
-        on.bad_audio.add(means.bad)
+        means = evaluate_objective(
+            on.model, self.objective, on.loader, on.make_inputs, on.device, on.precision, on.group
+        )
         self.num_clips = means.num_clips
-        on.bad_audio.check(self.num_clips)
+        on.judge(means.bad, self.num_clips)
         self.chance = {"pretext_accuracy": means.scalars["pretext/chance"]}
-        self._draw(clips)
+        if on.group.is_main:
+            self._draw(clips)
         names = {"loss/total": "eval/loss"}
         self.results = {names.get(tag, "eval/" + tag.replace("/", "_")): value for tag, value in means.scalars.items()}
         return self.results

@@ -1,14 +1,15 @@
 """A model over a whole data set: its scores, its features, or its loss.
 
-A clip may come in several windows, in whatever order: their outputs are averaged, and each clip counts once.
+A clip may come in several windows, in whatever order: their outputs are averaged, and each clip counts once. Several
+processes share the batches, whole, and all of them get, bit for bit, what one process gets.
 """
 
 import contextlib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Literal, Protocol, runtime_checkable
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -19,18 +20,13 @@ from zoo.errors import DataError
 from zoo.evaluate.averaging import Average, average_windows, mean_output, mean_probability
 from zoo.evaluate.bad_clips import judge_clips
 from zoo.evaluate.rows import Rows
+from zoo.evaluate.shares import Batches, Seen, gather, own_batches
+from zoo.group import ALONE, Group
+from zoo.precision import Precision, arithmetic
 
 MakeInputs = Callable[[Batch, int, bool], Inputs]
-Objective = Callable[[nn.Module, Inputs], tuple[Tensor, dict[str, Tensor]]]
-Precision = Literal["fp32", "bf16"]
-
-
-@runtime_checkable
-class Batches(Protocol):
-    """The clips to evaluate, each once, or each of their windows once. `Batch.clips` says which is whose."""
-
-    def epoch(self, epoch: int, start_batch: int = 0) -> Iterator[Batch]:
-        """All batches. Some may hold fewer clips than others or none, where clips could not be used."""
+Objective = Callable[[nn.Module, Inputs], tuple[Tensor, Tensor, dict[str, Tensor]]]
+"""(model, inputs) -> (loss, count of what it is a mean over, scalars by tag), as in `zoo.objectives.objective`."""
 
 
 @dataclass(frozen=True)
@@ -63,12 +59,13 @@ def predict_all(
     device: torch.device | str,
     precision: Precision = "fp32",
     task: Task = "single-label",
+    group: Group = ALONE,
 ) -> Scores:
     """The logits of every clip; of several windows, those of the mean probability, which depends on the task.
 
     Raises DataError when no clip can be used.
     """
-    return Scores(*_collect(model, model, loader, make_inputs, device, precision, mean_probability(task)))
+    return Scores(*_collect(model, model, loader, make_inputs, device, precision, mean_probability(task), group))
 
 
 def extract_features(
@@ -77,10 +74,11 @@ def extract_features(
     make_inputs: MakeInputs,
     device: torch.device | str,
     precision: Precision = "fp32",
+    group: Group = ALONE,
 ) -> Features:
     """`model.features` of every clip; of several windows, their mean. Raises DataError when no clip can be used."""
     features: Callable[..., Tensor] = model.features  # type: ignore[assignment]  # nn.Module types attributes as modules
-    return Features(*_collect(model, features, loader, make_inputs, device, precision, mean_output))
+    return Features(*_collect(model, features, loader, make_inputs, device, precision, mean_output, group))
 
 
 @dataclass(frozen=True)
@@ -99,28 +97,34 @@ def evaluate_objective(
     make_inputs: MakeInputs,
     device: torch.device | str,
     precision: Precision = "fp32",
+    group: Group = ALONE,
 ) -> Means:
-    """The loss and the scalars of an objective: means over batches, each weighted by its windows.
+    """The loss and the scalars of an objective: means over all that it counts (windows of clips, or their masked
+    patches), however they lie in batches.
 
     A masked-patch loss is measured on the same masks every time, since evaluation always uses the same keys.
     Raises DataError when no clip can be used.
     """
-    sums: dict[str, Tensor] = {}
-    bad: list[BadAudio] = []
-    count = 0
-    windows: Counter[str] = Counter()
+    tags: tuple[str, ...] = ()
+    sums = Rows(torch.float64)  # of every batch; added up in their order, however many processes there are
+    seen: list[Seen] = []
     with _evaluating(model, device, precision):
-        for batch in loader.epoch(0):
-            bad += batch.bad
+        for number, batch in own_batches(loader, group):
+            seen.append(Seen.of(number, batch))
             if len(batch):
-                loss, scalars = objective(model, make_inputs(batch.to(device), 0, False))
-                for tag, value in {"loss/total": loss, **scalars}.items():
-                    sums[tag] = sums.get(tag, torch.zeros((), device=value.device)) + value.float() * len(batch)
-                count += len(batch)
-                windows.update(batch.names)
-    if not count:
+                loss, count, scalars = objective(model, make_inputs(batch.to(device), 0, False))
+                found = {"loss/total": loss, **scalars}
+                tags = tuple(found)
+                values = torch.stack([value.to(count.device).double() for value in found.values()])
+                sums.add(torch.cat((values * count, count.double()[None]))[None])
+    tags = next((some for some in group.gather(tags) if some), ())
+    seen, (rows,) = gather(group, seen, (sums.on_cpu(),), lambda one: int(bool(one.names)))
+    windows = Counter(name for one in seen for name in one.names)
+    bad = [bad for one in seen for bad in one.bad]
+    if rows is None:
         raise _no_clip(bad)
-    means = {tag: float(total.item()) / count for tag, total in sums.items()}
+    *totals, count_of_all = np.cumsum(rows.numpy(), axis=0)[-1].tolist()  # one after the other, unlike `sum`
+    means = {tag: total / max(count_of_all, 1.0) for tag, total in zip(tags, totals, strict=True)}
     return Means(means, len(windows), judge_clips(bad, windows))
 
 
@@ -132,26 +136,30 @@ def _collect(
     device: torch.device | str,
     precision: Precision,
     average: Average,
+    group: Group,
 ) -> tuple[tuple[str, ...], Tensor, Tensor | None, tuple[BadAudio, ...]]:
     """(names, outputs (n, ·), targets (n, C) or None, bad) of a function of the inputs over all batches."""
-    names: list[str] = []
-    clips: list[int] = []
     outputs, targets = Rows(), Rows()
-    bad: list[BadAudio] = []
+    seen: list[Seen] = []
     with _evaluating(model, device, precision):
-        for batch in loader.epoch(0):
-            bad += batch.bad
+        for number, batch in own_batches(loader, group):
+            seen.append(Seen.of(number, batch))
             if len(batch):
                 inputs = make_inputs(batch.to(device), 0, False)
                 outputs.add(function(inputs.log_mel, inputs.num_frames, inputs.keys))
-                clips += batch.clips or range(len(names), len(names) + len(batch))
-                names += batch.names
                 if batch.target is not None:
                     targets.add(batch.target)
-    if not names:
+    seen, (output, target) = gather(group, seen, (outputs.on_cpu(), targets.on_cpu()), lambda one: len(one.names))
+    names: list[str] = []
+    clips: list[int] = []
+    for one in seen:
+        clips += one.clips or range(len(names), len(names) + len(one.names))
+        names += one.names
+    bad = [bad for one in seen for bad in one.bad]
+    if output is None:
         raise _no_clip(bad)
-    merged, firsts = average_windows(outputs.on_cpu(), clips, average)
-    target = targets.on_cpu()[firsts] if len(targets) else None
+    merged, firsts = average_windows(output, clips, average)
+    target = None if target is None else target[firsts]
     return tuple(names[row] for row in firsts), merged, target, judge_clips(bad, Counter(names))
 
 
@@ -161,9 +169,8 @@ def _evaluating(model: nn.Module, device: torch.device | str, precision: Precisi
     was_training = model.training
     model.eval()
     any_length = getattr(model, "any_length", contextlib.nullcontext)
-    autocast = torch.autocast(torch.device(device).type, torch.bfloat16, enabled=precision == "bf16")
     try:
-        with torch.no_grad(), autocast, any_length():
+        with torch.no_grad(), arithmetic(precision, torch.device(device)), any_length():
             yield
     finally:
         model.train(was_training)

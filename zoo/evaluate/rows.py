@@ -15,7 +15,8 @@ class Rows:
     a CPU.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, dtype: torch.dtype = torch.float32) -> None:
+        self._dtype = dtype
         self._blocks: list[Tensor] = []
         self._used = 0  # of the last block
         self._full: list[int] = []  # rows of the blocks before it
@@ -24,17 +25,20 @@ class Rows:
         return sum(self._full) + self._used
 
     def add(self, rows: Num[Tensor, "row out"]) -> None:
-        """As float32."""
+        """In the type of all."""
         if not self._blocks or self._used + len(rows) > len(self._blocks[-1]):
             if self._blocks:
                 self._full.append(self._used)
             shape = (max(_BLOCK, len(rows)), *rows.shape[1:])
-            self._blocks.append(torch.empty(shape, dtype=torch.float32, device=rows.device))
+            self._blocks.append(torch.empty(shape, dtype=self._dtype, device=rows.device))
             self._used = 0
         self._blocks[-1][self._used : self._used + len(rows)] = rows
         self._used += len(rows)
 
-    def on_cpu(self) -> Num[Tensor, "row out"]:
-        """All of them. Read back once, at the end: until then the device never waits for the host."""
+    def on_cpu(self) -> Num[Tensor, "row out"] | None:
+        """All of them; None where none was added. Read back once, at the end: until then the device never waits for
+        the host."""
+        if not self._blocks:
+            return None
         used = [*self._full, self._used]
         return torch.cat([block[:count] for block, count in zip(self._blocks, used, strict=True)]).cpu()

@@ -83,7 +83,8 @@ class Embedding(nn.Module):
             tokens, is_padded, _ = self.patchout(tokens, grid, is_padded, keys)
         tokens = self.dropout(self.prefix(tokens))  # (B, P + N', D)
         if is_padded is not None:
-            is_padded = nn.functional.pad(is_padded, (self.prefix.num_tokens, 0), value=False)
+            is_prefix = is_padded.new_zeros(is_padded.shape[0], self.prefix.num_tokens)
+            is_padded = torch.cat([is_prefix, is_padded], dim=1)
         return tokens, is_padded
 
     def forward(

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from einops import rearrange
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from zoo.errors import ShapeError
 
@@ -118,7 +119,12 @@ class Encoder(nn.Module):
 
     drop_path rises linearly from 0 at the first block to its full value at the last. eps: 1e-6 in the released AST,
     SSAST and PaSST. A padded token is looked at by none; what stands in its own place of the output means nothing.
+
+    recompute: set it to True to keep only the input of every block for the backward pass, which then computes the block
+        again, with the same draws of dropout: less memory, the same gradients, about a third more time.
     """
+
+    recompute: bool
 
     def __init__(
         self,
@@ -134,6 +140,8 @@ class Encoder(nn.Module):
     ) -> None:
         super().__init__()
         self.embed_dim = embed_dim
+        self.recompute = False
+        self._draws = dropout > 0 or drop_path > 0
         rates = [drop_path * index / max(depth - 1, 1) for index in range(depth)]
         self.blocks = nn.ModuleList(
             Block(embed_dim, num_heads, mlp_ratio, qkv_bias, dropout, rate, norm, eps) for rate in rates
@@ -147,6 +155,10 @@ class Encoder(nn.Module):
         if is_padded is not None:
             # A clip that is all padding looks at itself: softmax over nothing would be NaN, and NaN spreads.
             is_attended = (~is_padded | is_padded.all(dim=1, keepdim=True))[:, None, None]  # (B, 1, 1, L)
+        recompute = self.recompute and self.training and torch.is_grad_enabled()
         for block in self.blocks:
-            tokens = block(tokens, is_attended)
+            if recompute:
+                tokens = checkpoint(block, tokens, is_attended, use_reentrant=False, preserve_rng_state=self._draws)
+            else:
+                tokens = block(tokens, is_attended)
         return tokens if self.norm is None else self.norm(tokens)

@@ -83,8 +83,9 @@ def classification_loss(
     label_smoothing: float,
     task: Task,
     weights: ClassWeights | None = None,
-) -> tuple[Float[Tensor, ""], dict[str, Tensor]]:
-    """Loss of a model that answers with logits (B, C) to targets that are probabilities (B, C), mixed or not."""
+) -> tuple[Float[Tensor, ""], Float[Tensor, ""], dict[str, Tensor]]:
+    """(loss, clips, scalars) of a model that answers with logits (B, C) to targets that are probabilities (B, C), mixed
+    or not."""
     if inputs.target is None:
         raise DataError(
             f"{inputs.names[0] if inputs.names else 'a batch'}: found no label - "
@@ -99,11 +100,12 @@ def classification_loss(
     with torch.autocast(device_type=logits.device.type, enabled=False):
         function = cross_entropy if loss == "ce" else binary_cross_entropy
         value = function(logits.float(), inputs.target.float(), label_smoothing, weights)
+    count = torch.full((), float(logits.shape[0]), device=logits.device)
     if task == "multi-label":
-        return value, {}
+        return value, count, {}
     # With mixed clips: how often the class with the larger share wins. Only shown; the loss never takes an argmax.
     is_right = logits.detach().argmax(dim=1) == inputs.target.argmax(dim=1)
-    return value, {"train/accuracy": is_right.float().mean()}
+    return value, count, {"train/accuracy": is_right.float().mean()}
 
 
 def cross_entropy(

@@ -51,8 +51,9 @@ class MaskedPatchConfig(Config):
 
 def masked_patch_loss(
     model: nn.Module, inputs: Inputs, config: MaskedPatchConfig
-) -> tuple[Float[Tensor, ""], dict[str, Tensor]]:
-    """Loss of a model that answers with (output, target, length) twice: to reconstruct and to classify."""
+) -> tuple[Float[Tensor, ""], Float[Tensor, ""], dict[str, Tensor]]:
+    """(loss, masked patches, scalars) of a model that answers with (output, target, length) twice: to reconstruct and
+    to classify. Both have as many masked patches, whichever they are."""
     reconstruct, classify = model(inputs.log_mel, inputs.num_frames, inputs.keys)
     with torch.autocast(device_type=inputs.log_mel.device.type, enabled=False):
         error = reconstruction_error(*_prepared(reconstruct, config.normalise_targets))
@@ -65,7 +66,7 @@ def masked_patch_loss(
         "pretext/accuracy": accuracy,
         "pretext/chance": chance,
     }
-    return loss, scalars
+    return loss, reconstruct[2].sum().float(), scalars
 
 
 def reconstruction_error(

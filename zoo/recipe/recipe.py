@@ -27,8 +27,8 @@ from zoo.recipe.plain_words import checked, fields_of
 from zoo.recipe.rules import broken_rules, metrics_for
 from zoo.recipe.sections import EvaluateConfig, InitConfig, LogConfig, TrainConfig
 from zoo.recipe.strict_yaml import parse_document, plain_value, read_document, split_pair
-from zoo.train.optim import OptimConfig
-from zoo.train.schedule import ScheduleConfig
+from zoo.train.optim import AdamWConfig, OptimConfig
+from zoo.train.schedule import CosineConfig, ScheduleConfig
 
 ObjectiveConfig = Annotated[MaskedPatchConfig | ClassificationConfig, Field(discriminator="kind")]
 
@@ -58,8 +58,8 @@ class Recipe(Config):
     data: DataConfig = DataConfig()
     augment: AugmentConfig = AugmentConfig()
     objective: ObjectiveConfig
-    optim: OptimConfig = OptimConfig()
-    schedule: ScheduleConfig = ScheduleConfig()
+    optim: OptimConfig = AdamWConfig()
+    schedule: ScheduleConfig = CosineConfig()
     train: TrainConfig
     evaluate: EvaluateConfig = EvaluateConfig()
     log: LogConfig = LogConfig()

@@ -13,7 +13,7 @@ from zoo.objectives.classification import ClassificationConfig
 from zoo.objectives.masked_patch import MaskedPatchConfig
 from zoo.recipe.document import KeyPath
 from zoo.recipe.sections import EvaluateConfig, TrainConfig
-from zoo.train.schedule import ScheduleConfig
+from zoo.train.schedule import AnyScheduleConfig
 
 Objective = MaskedPatchConfig | ClassificationConfig
 Broken = Iterator[tuple[KeyPath, str]]
@@ -141,7 +141,18 @@ def metrics_for(objective: Objective, task: str | None) -> tuple[tuple[str, ...]
 
 
 @_rule("train", "schedule")
-def _warmup_ends_in_time(train: TrainConfig, schedule: ScheduleConfig) -> Broken:
-    clips = train.total_clips
-    if clips is not None:
-        yield from _told(lambda: schedule.build(clips))
+def _warmup_ends_in_time(train: TrainConfig, schedule: AnyScheduleConfig) -> Broken:
+    # As far as it can be told without the data; the rest is when the schedule is built.
+    yield from _told(lambda: schedule.check(clips=train.total_clips, steps=train.steps, epochs=train.epochs))
+
+
+@_rule("train")
+def _run_has_the_epochs_of_its_average(train: TrainConfig) -> Broken:
+    yield from _told(lambda: train.average.check(train.epochs))
+
+
+@_rule("train")
+def _a_clip_for_every_micro_batch(train: TrainConfig) -> Broken:
+    if train.accumulate > train.batch_size:
+        text = f"found {train.accumulate} with train.batch_size {train.batch_size}, the clips of a step - expected at"
+        yield ("train", "accumulate"), f"{text} most as many - lower it, or raise the batch size"

@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 
 from zoo.config import Config
 from zoo.data.windows import LongClips, MaxSeconds, Overlap
+from zoo.train.averaging import AverageConfig, NoAverageConfig
 from zoo.weights.adapt import AdaptConfig
 
 BatchSize = Annotated[int, Field(ge=1, le=65_536)]
@@ -37,13 +38,25 @@ class TrainConfig(Config):
     steps: Annotated[int, Field(ge=1, le=10**10)] | None = None
     """Steps of the optimiser."""
     batch_size: BatchSize = 32
-    """Clips per step."""
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
-    """Of the model's arithmetic; weights stay fp32. auto: bf16 on a GPU that has it, else fp32."""
+    """Clips per step, of all parts and processes together: what a step sees depends on neither of them."""
+    accumulate: Annotated[int, Field(ge=1, le=65_536)] = 1
+    """Parts into which every process divides its clips of a step, one forward and backward pass each: less memory for
+    the same step."""
+    precision: Literal["auto", "fp32", "tf32", "bf16", "fp16"] = "auto"
+    """Of the model's arithmetic; weights stay fp32, and so do losses, norms and log-mels. auto: bf16 on a GPU that has
+    it, else fp32. fp16 scales the loss so that small gradients do not vanish."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """auto: the GPU when there is one."""
     compile: bool = False
     """torch.compile: faster steps after a minute or two of compiling."""
+    activation_checkpointing: bool = False
+    """Compute every layer again in the backward pass instead of keeping what it needs: far less memory, a third more
+    work, the same numbers."""
+    average: AverageConfig = NoAverageConfig()
+    """Of the weights over the run: what is evaluated and kept as `checkpoints/average`. none, ema, epochs or swa."""
+    on_nonfinite: Literal["stop", "skip"] = "stop"
+    """What to do when a loss or gradient is not finite. In both cases the step is not taken, and its clips and the
+    weights are written to the run's black_box folder. skip goes on, unless it comes to 20 such steps in a row."""
 
     @model_validator(mode="after")
     def _one_length(self) -> "TrainConfig":
@@ -70,13 +83,15 @@ class EvaluateConfig(Config):
     metric: Metric | None = None
     """Decides which checkpoint is best; null: accuracy for single-label, mAP for multi-label, loss for masked-patch."""
     batch_size: BatchSize = 32
-    """Clips of the model's length per batch: speed and memory. Shorter ones make larger batches. A masked-patch loss is
-    a mean over batches, and so depends on it a little when clips differ in length; no other metric does."""
+    """Clips of the model's length per batch: speed and memory. Shorter ones make larger batches. No metric depends on
+    it, but for rounding."""
     long_clips: LongClips | None = None
     """What of a clip longer than the model is looked at. `windows`: all of it, in windows of the model's length whose
     answers are averaged. `whole`: all of it at once, with the positions stretched over it. `beginning`: as much as the
     model takes. null: windows for a classifier, whose answer is about the clip; beginning for masked-patch, whose loss
     is about patches, of which the beginning has enough, and recordings may be hours long."""
+    patience: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+    """Early stopping: the run ends after so many evaluations in a row without a better metric. null: it never does."""
     overlap: Overlap = 0.5
     """Of windows: the share that the next one repeats."""
     max_seconds: MaxSeconds = 60.0
@@ -98,3 +113,6 @@ class LogConfig(Config):
     """Clips drawn as pictures at every evaluation; 0 draws none."""
     checkpoint_minutes: Annotated[float, Field(gt=0, le=100_000)] = 15.0
     """Minutes between two checkpoints; there is one at every evaluation and at the end in any case."""
+    keep_last: Annotated[int, Field(ge=1, le=1_000)] = 2
+    """Checkpoints that a run could be resumed from: `last`, `previous`, `previous-2`, … Only the newest is needed;
+    older ones are for when it is damaged."""

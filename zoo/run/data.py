@@ -10,6 +10,7 @@ import torch
 from zoo.audio.byte_range import ByteRange
 from zoo.audio.front_end import FrontEnd
 from zoo.data.batch import InputMaker
+from zoo.data.batch_parts import BatchParts
 from zoo.data.labels import LabelTable, build_label_table
 from zoo.data.loader import Clips, Loader
 from zoo.data.manifest import Manifest, read_manifests
@@ -19,6 +20,7 @@ from zoo.data.sampler import EpochSampler
 from zoo.data.training_set import TrainingSet
 from zoo.data.unknown_labels import UnknownLabels, without_unknown
 from zoo.errors import DataError, RecipeError
+from zoo.group import ALONE, Group
 from zoo.models.cost import build_on_meta
 from zoo.models.registry import ModelConfig
 from zoo.recipe import Recipe
@@ -126,34 +128,46 @@ class RunData:
                 loader.close()
 
 
-def prepare_data(recipe: Recipe, device: torch.device, require_train: bool = True) -> RunData:
-    """Loaders and front end of a recipe.
+def prepare_data(recipe: Recipe, device: torch.device, require_train: bool = True, group: Group = ALONE) -> RunData:
+    """Loaders and front end of a recipe. In a group, each process gets its part of every training batch.
 
     Raises:
-        DataError: `require_train` and the recipe names no training data, or data that cannot be read.
+        DataError: `require_train` and the recipe names no training data, data that cannot be read, or other data than
+            another process finds. RecipeError: batches of fewer clips than parts.
     """
     found = find_data(recipe, must_exist=require_train)
     if require_train and found.train is None:
         raise DataError("data.train: not given - expected a folder or manifest - add data.train=PATH to the command")
-    front_end = recipe.front_end.build()
-    config = found.model_config
-    augment = None if recipe.augment.is_off else recipe.augment.build(recipe.front_end.zero_level)
-    as_source = recipe.data.padding == "as_source"
-    make_inputs = InputMaker(
-        front_end, augment, recipe.seed, recipe.data.padding, config.n_frames if as_source else None
-    ).to(device)
+    for name, clips in (("data.train", found.train), ("data.eval", found.eval)):
+        group.check_same(f"{name} (hash of the manifest)", clips.hash if clips else "none")
+    make_inputs = build_input_maker(recipe, found.model_config, device)
+    front_end = make_inputs.front_end
     loaders = [
-        None if clips is None else make_loader(recipe, found, front_end, clips, device, training)
+        None if clips is None else make_loader(recipe, found, front_end, clips, device, training, group)
         for clips, training in ((found.train, True), (found.eval, False))
     ]
     return RunData(found, front_end, make_inputs, *loaders)
 
 
+def build_input_maker(recipe: Recipe, config: ModelConfig, device: torch.device) -> InputMaker:
+    """The way from a batch of clips to the inputs of a model of this config: front end and augmentation."""
+    augment = None if recipe.augment.is_off else recipe.augment.build(recipe.front_end.zero_level)
+    width = config.n_frames if recipe.data.padding == "as_source" else None
+    maker = InputMaker(recipe.front_end.build(), augment, recipe.seed, recipe.data.padding, width)
+    return maker.to(device)
+
+
 def make_loader(
-    recipe: Recipe, found: FoundData, front_end: FrontEnd, clips: Manifest, device: torch.device, training: bool
+    recipe: Recipe,
+    found: FoundData,
+    front_end: FrontEnd,
+    clips: Manifest,
+    device: torch.device,
+    training: bool,
+    group: Group = ALONE,
 ) -> Loader:
-    """Batches of some clips. In training: drawn and cropped as the recipe says, all of one width; else as `evaluate`
-    says of long clips, those of like length together."""
+    """Batches of some clips. In training: drawn and cropped as the recipe says, all of one width, and of each batch
+    this process's parts; else as `evaluate` says of long clips, those of like length together."""
     config = found.model_config
     model: Any = build_on_meta(config, pretraining=recipe.objective.kind == "masked-patch")
     reader, measure = open_reader(clips, found.labels, front_end, model.min_frames)
@@ -168,7 +182,9 @@ def make_loader(
             padding=recipe.data.padding,
             num_workers=num_workers,
             device=device,
+            group=group,
         )
+    check_parts(recipe, len(clips), group)
     length = measure.num_samples(config.n_frames)
     draws = weighted_draws(recipe, clips, found.labels)
     drawable = None if draws is None else draws.drawable
@@ -176,13 +192,29 @@ def make_loader(
     dataset: Clips = singles
     if recipe.augment.mixes:
         dataset = MixedSet(singles, recipe.augment.waveform_mixup, recipe.augment.log_mel_mixup, recipe.seed)
+    sampler = EpochSampler(len(clips), recipe.train.batch_size, recipe.seed, drop_last=True, draws=draws)
     return Loader(
         dataset,
-        EpochSampler(len(clips), recipe.train.batch_size, recipe.seed, drop_last=True, draws=draws),
+        BatchParts(sampler, recipe.train.accumulate, group),
         num_workers=num_workers,
         pad_to=length,
         pin=device.type == "cuda",
     )
+
+
+def check_parts(recipe: Recipe, num_train: int, group: Group = ALONE) -> None:
+    """Raises RecipeError where a batch has fewer clips than it has parts, one a process and micro-batch."""
+    clips, micro = clips_per_step(recipe, num_train), recipe.train.accumulate
+    parts = group.world * micro
+    if clips < parts:
+        batch = f"train.batch_size {recipe.train.batch_size:,}"
+        if clips < recipe.train.batch_size:
+            batch += f", of which an epoch has {clips:,}"
+        raise RecipeError(
+            f"train.accumulate: found {micro:,} micro-batches in each of {group.world:,} processes, {parts:,} parts "
+            f"of a batch of {clips:,} clips ({batch}) - expected at least one clip a part - "
+            "raise train.batch_size, lower train.accumulate, or start fewer processes"
+        )
 
 
 def plan_clips(recipe: Recipe, num_train: int) -> int:

@@ -13,6 +13,7 @@ from zoo.data.item import Collate
 from zoo.data.loader import Loader
 from zoo.data.open_reader import Measure, Reader
 from zoo.data.windows import WindowConfig, Windows, read_lengths
+from zoo.group import ALONE, Group
 
 
 def make_evaluation_loader(
@@ -26,6 +27,7 @@ def make_evaluation_loader(
     num_workers: int = 0,
     device: torch.device | None = None,
     tell: Callable[[int, int], None] | None = None,
+    group: Group = ALONE,
 ) -> Loader:
     """Every clip once, in windows where it is longer than the model, those of like length together.
 
@@ -34,10 +36,12 @@ def make_evaluation_loader(
         batch_size: clips of the model's length in a batch; as many samples of shorter or longer ones.
         padding: of the `InputMaker`.
         tell: is called with (headers read, clips).
+        group: the processes that evaluate together; the first reads the headers for all, so that all see the same.
     """
     n_frames = model.config.n_frames
     usual = measure.num_samples(n_frames)
-    windows = plan_windows(read_lengths(reader, tell), model, measure, config, padding)
+    lengths = group.main_first(lambda: read_lengths(reader, tell))
+    windows = plan_windows(lengths, model, measure, config, padding)
     # Padding that the model is to see is there in any case.
     shortest = usual if padding == "as_source" else reader.min_samples
     sampler = BucketSampler(np.maximum(windows.length, shortest), batch_size, usual)

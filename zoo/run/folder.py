@@ -24,9 +24,14 @@ from zoo.weights.source import read
 RECIPE = "recipe.yaml"
 LABELS = "labels.csv"
 _LOG = logging.getLogger("zoo.weights")
+_RUN_LOG = logging.getLogger("zoo.run")
 FRONT_END_MAY_DIFFER = ("mean", "std", "n_mels")
 """Of a checkpoint's front end and a recipe's: the data set's statistics, and the bands, to which positions adapt."""
-MAY_CHANGE_ON_RESUME = ("data.num_workers", "data.max_bad_share", "log.", "train.device")
+MAY_CHANGE_ON_RESUME = (
+    *("data.num_workers", "data.max_bad_share", "log.", "train.device"),
+    *("train.accumulate", "train.activation_checkpointing", "train.compile", "train.on_nonfinite"),
+)
+"""What leaves the meaning of a run as it is; some of it moves the last bits."""
 
 
 def check_folder(recipe: Recipe, out: Path, resume: bool) -> Path | None:
@@ -51,11 +56,10 @@ def check_folder(recipe: Recipe, out: Path, resume: bool) -> Path | None:
     if found is None:
         return None  # nothing was saved, so nothing depends on the recipe there
     before = parse_recipe(written.read_text(encoding="utf-8"), str(written))
-    changed = [
-        f"{key} was {old!r} and is {new!r} now"
-        for key, old, new in recipe_differences(before, recipe)
-        if not key.startswith(MAY_CHANGE_ON_RESUME)
-    ]
+    told = {key: f"{key} was {old!r} and is {new!r} now" for key, old, new in recipe_differences(before, recipe)}
+    changed = [what for key, what in told.items() if not key.startswith(MAY_CHANGE_ON_RESUME)]
+    if told and not changed:
+        _RUN_LOG.warning("%s: going on with a changed recipe: %s", out, "; ".join(told.values()))
     if changed:
         raise RecipeError(
             f"{out}: the recipe has changed since this run began ({'; '.join(changed[:6])}) - expected the same - "
@@ -64,8 +68,10 @@ def check_folder(recipe: Recipe, out: Path, resume: bool) -> Path | None:
     return found
 
 
-def write_recipe(recipe: Recipe, out: Path) -> None:
-    """Makes the run folder, with the resolved recipe in it. Raises RecipeError when it cannot be written."""
+def write_description(recipe: Recipe, labels: LabelTable | None, out: Path) -> None:
+    """Makes the run folder, with the resolved recipe in it, and the label table: for people, other tools, and
+    `data.labels` of other recipes. Raises RecipeError when it cannot be written.
+    """
     try:
         out.mkdir(parents=True, exist_ok=True)
         (out / RECIPE).write_text(dump_recipe(recipe), encoding="utf-8")
@@ -73,11 +79,8 @@ def write_recipe(recipe: Recipe, out: Path) -> None:
         raise RecipeError(
             f"{out}: cannot be written ({error.strerror}) - expected a folder - choose another --out"
         ) from None
-
-
-def write_labels(labels: LabelTable, out: Path) -> None:
-    """Puts the label table into the run folder, for people, other tools, and `data.labels` of other recipes."""
-    write_label_table(out / LABELS, labels)
+    if labels is not None:
+        write_label_table(out / LABELS, labels)
 
 
 def start_from(model: nn.Module, recipe: Recipe, data: RunData) -> dict[str, Any]:

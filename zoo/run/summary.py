@@ -43,6 +43,8 @@ def describe_run(
         "flops_per_clip": flops_per_clip(found.model_config, pretraining=command == "pretrain"),
         "clips": progress.clips,
         "steps": progress.step,
+        "skipped_steps": progress.skipped,
+        "stopped_early": progress.stopped_early,
         "epochs": round(progress.clips / max(clips_per_epoch(recipe, found.num_train), 1), 3),
         "seconds": round(progress.seconds, 2),
         "clips_per_second": round(progress.clips / max(progress.training_seconds, 1e-9), 2),
@@ -66,9 +68,14 @@ def describe_run(
 
 
 def final_metrics(
-    recipe: Recipe, evaluation: ClassifierEvaluation | PretextEvaluation | None, progress: Progress
+    recipe: Recipe,
+    evaluation: ClassifierEvaluation | PretextEvaluation | None,
+    progress: Progress,
+    is_averaged: bool = False,
 ) -> dict[str, Any]:
-    """The metrics of the weights at the end of training: no checkpoint is chosen on the clips it is judged on."""
+    """The metrics of the weights at the end of training, or of their average where the run kept one and the model has
+    it now: no checkpoint is chosen on the clips it is judged on.
+    """
     if evaluation is None:
         return {"metric": recipe.metric, "metrics": {}, "chance": {}, "num_eval_clips": 0, "best": None}
     results = evaluation.results or evaluation(progress.clips)
@@ -77,7 +84,7 @@ def final_metrics(
         "metrics": finite_or_none({name.removeprefix("eval/"): value for name, value in results.items()}),
         "chance": evaluation.chance,
         "num_eval_clips": evaluation.num_clips,
-        "evaluation": f"last weights; {recipe.windows.in_words}",
+        "evaluation": f"{'average of the' if is_averaged else 'last'} weights; {recipe.windows.in_words}",
         "best": progress.best,
     }
 

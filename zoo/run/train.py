@@ -3,35 +3,38 @@
 import contextlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
-from torch import nn
 
 from zoo import provenance
 from zoo.data.bad_audio import BadAudioLog
 from zoo.errors import RecipeError
-from zoo.evaluate.during_training import ClassifierEvaluation, PretextEvaluation, Setting
+from zoo.group import Group, joined
+from zoo.models.recompute import recompute_activations
 from zoo.models.registry import build_model
 from zoo.objectives.classification import ClassificationConfig
 from zoo.recipe import Recipe, dump_recipe
 from zoo.run.balance import class_weights
-from zoo.run.data import RunData, clips_per_epoch, plan_clips, prepare_data
-from zoo.run.evaluation_data import example_batches
+from zoo.run.black_box import BlackBoxes
+from zoo.run.data import prepare_data
+from zoo.run.evaluation import make_evaluation
 from zoo.run.folder import (
     check_folder,
     check_same_data,
     checkpoint_config,
     start_from,
     with_absolute_paths,
-    write_labels,
-    write_recipe,
+    write_description,
 )
+from zoo.run.memory_cures import evaluation_cures, training_cures
+from zoo.run.planning import length_of, make_plan, pick_precision
 from zoo.run.summary import choices, describe_run, final_metrics, write_summary
 from zoo.train.checkpoint import Checkpoints, load_checkpoint, load_trainer
-from zoo.train.logbook import Logbook
+from zoo.train.logbook import Book, Logbook, Scalars, SilentLogbook
 from zoo.train.loop import fit
-from zoo.train.plan import Plan, Report
+from zoo.train.memory import out_of_memory_told
+from zoo.train.plan import Report
 
 OBJECTIVE_OF = {"pretrain": "masked-patch", "finetune": "classification"}
 
@@ -61,16 +64,30 @@ def train(
             f"run zoo {other} with this recipe"
         )
     recipe = with_absolute_paths(recipe)
-    resume_from = check_folder(recipe, out, resume)
     device = provenance.pick_device(recipe.train.device)
-    if recipe.train.compile and device.type == "cpu":
-        raise RecipeError(
-            "train.compile: found true on a CPU, for which torch's compiler fails on hidden padding - "
-            "expected a GPU - leave it out"
-        )
+    cures = training_cures(recipe, pick_precision(recipe, device), device.type)
+    with joined(device) as group, out_of_memory_told(device, "training", recipe.train.batch_size, cures):
+        return _train_in(group, device, recipe, out, command, resume, on_progress)
+
+
+def _train_in(
+    group: Group,
+    device: torch.device,
+    recipe: Recipe,
+    out: Path,
+    command: str,
+    resume: bool,
+    on_progress: Callable[[Report], None] | None,
+) -> dict[str, Any]:
+    """`train`, as one of the processes of a group."""
+    resume_from = group.main_first(lambda: check_folder(recipe, out, resume))
     torch.manual_seed(recipe.seed)
-    data = prepare_data(recipe, device)
+    data = prepare_data(recipe, device, group=group)
     assert data.train_loader is not None
+    plan = make_plan(recipe, data.found, device)
+    length = length_of(recipe, data.found)
+    schedule = recipe.schedule.build(length)
+    recipe.train.average.check(length.epochs)
     model = build_model(data.found.model_config, pretraining=command == "pretrain")
     started_from, state = None, None
     if resume_from is not None:
@@ -81,39 +98,39 @@ def train(
     elif recipe.init.path is not None:
         started_from = start_from(model, recipe, data)
     model.to(device)
-    precision = pick_precision(recipe, device)
-    plan = Plan(
-        total_clips=plan_clips(recipe, data.found.num_train),
-        seed=recipe.seed,
-        log_every_clips=recipe.log.every_clips,
-        evaluate_every_clips=_evaluation_period(recipe, data.found.num_train),
-        checkpoint_every_seconds=60 * recipe.log.checkpoint_minutes,
-        precision=precision,
-        grad_clip=recipe.optim.grad_clip,
-        monitor=f"eval/{recipe.metric}" if data.eval_loader else None,
-        monitor_mode="min" if recipe.metric == "loss" else "max",
-    )
-    schedule = recipe.schedule.build(plan.total_clips)
+    if recipe.train.activation_checkpointing:
+        recompute_activations(model)
     optimiser = recipe.optim.build(model)
+    averager = recipe.train.average.build(model)
     loss_weights = class_weights(recipe, data.found.train, data.found.labels)
     if isinstance(recipe.objective, ClassificationConfig):
         objective = recipe.objective.build(recipe.data.task, loss_weights)
     else:
         objective = recipe.objective.build(recipe.data.task)
-    write_recipe(recipe, out)
-    if data.found.labels is not None:
-        write_labels(data.found.labels, out)
+    group.main_first(lambda: write_description(recipe, data.found.labels, out))
+    described = checkpoint_config(recipe, data, started_from)
     # A run that was killed before its first checkpoint begins again, and its first lines must go.
     resume_at_clips = state["progress"]["clips"] if state is not None else 0 if resume else None
-    with contextlib.closing(data), Logbook(out, resume_at_clips) as logbook:
+    book: Book = Logbook(out, resume_at_clips) if group.is_main else SilentLogbook()
+    with contextlib.closing(data), contextlib.closing(book) as logbook:
         if started_from is not None:
             logbook.text("init", "\n".join(f"- {note}" for note in started_from.get("notes", [])))
         logbook.text("recipe", "    " + dump_recipe(recipe).replace("\n", "\n    "))
-        bad_audio = BadAudioLog(out / "bad_audio.jsonl", recipe.data.max_bad_share, data.found.num_train)
-        bad_eval = BadAudioLog(out / "bad_audio.jsonl", recipe.data.max_bad_share, data.found.num_eval, "eval")
-        evaluation = _evaluation(recipe, data, model, objective, device, precision, logbook, bad_eval)
+        bad_audio, bad_eval = (
+            BadAudioLog(out / "bad_audio.jsonl", recipe.data.max_bad_share, number, name, writes=group.is_main)
+            for number, name in ((data.found.num_train, "train"), (data.found.num_eval, "eval"))
+        )
+        evaluation = make_evaluation(
+            recipe, data, model, objective, device, plan.precision, logbook.image, bad_eval, group
+        )
         if recipe.train.compile:
             model.compile()
+
+        def evaluate(clips: int) -> Scalars:
+            assert evaluation is not None
+            with out_of_memory_told(device, "evaluation", recipe.evaluate.batch_size, evaluation_cures(recipe)):
+                return evaluation(clips)
+
         progress = fit(
             model,
             objective,
@@ -123,56 +140,19 @@ def train(
             schedule,
             plan,
             logbook,
-            Checkpoints(out / "checkpoints", checkpoint_config(recipe, data, started_from)),
-            evaluate=evaluation,
+            Checkpoints(out / "checkpoints", described, recipe.log.keep_last),
+            averager=averager,
+            evaluate=evaluate if evaluation is not None else None,
             bad_audio=bad_audio,
+            on_incident=BlackBoxes(out, model, recipe, described, optimiser, loss_weights),
             on_progress=on_progress,
             resume=state,
+            group=group,
         )
+        with averager.applied() if averager is not None and averager.has_begun else contextlib.nullcontext():
+            metrics = final_metrics(recipe, evaluation, progress, averager is not None and averager.has_begun)
         summary = describe_run(recipe, command, data, model, progress, device, (bad_audio, bad_eval), started_from)
-        summary["class_weights"] = loss_weights.as_report() if loss_weights else None
-        summary |= final_metrics(recipe, evaluation, progress)
+        summary |= {"class_weights": loss_weights.as_report() if loss_weights else None, **metrics}
         logbook.hparams(choices(recipe, summary), (evaluation.results if evaluation else None) or {})
-    write_summary(out / "summary.json", summary)
+    group.main_first(lambda: write_summary(out / "summary.json", summary))
     return summary
-
-
-def pick_precision(recipe: Recipe, device: torch.device) -> Literal["fp32", "bf16"]:
-    """`auto` is bf16 on a GPU that computes in it, else fp32."""
-    if recipe.train.precision != "auto":
-        return recipe.train.precision
-    return "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "fp32"
-
-
-def _evaluation_period(recipe: Recipe, num_train: int) -> int | None:
-    if recipe.evaluate.every_epochs is not None:
-        return recipe.evaluate.every_epochs * clips_per_epoch(recipe, num_train)
-    return recipe.evaluate.every_clips
-
-
-def _evaluation(
-    recipe: Recipe,
-    data: RunData,
-    model: nn.Module,
-    objective: Any,
-    device: torch.device,
-    precision: Literal["fp32", "bf16"],
-    logbook: Logbook,
-    bad_eval: BadAudioLog,
-) -> ClassifierEvaluation | PretextEvaluation | None:
-    if data.eval_loader is None:
-        return None
-    setting = Setting(
-        model=model,
-        loader=data.eval_loader,
-        make_inputs=data.make_inputs,
-        front_end=data.front_end.config,
-        device=device,
-        precision=precision,
-        log_image=logbook.image,
-        bad_audio=bad_eval,
-        examples=example_batches(data.eval_loader, recipe.log.images),
-    )
-    if data.found.labels is not None:
-        return ClassifierEvaluation(setting, data.found.labels)
-    return PretextEvaluation(setting, objective, rescale=bool(getattr(recipe.objective, "normalise_targets", False)))

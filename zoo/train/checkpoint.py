@@ -2,7 +2,7 @@
 
     model.safetensors   the weights, by the names of `model.state_dict()`
     config.json         what the weights are, for people and for `zoo load`
-    trainer.pt          optimiser, progress, running means: plain tensors and numbers; only in `last`
+    trainer.pt          optimiser, progress, running means: plain tensors and numbers; only in `last` and those before
 
 A folder is written beside its place, synced, and renamed into it. Between the two renames the one before stands under
 another name (`previous` for `last`), so at every moment one whole checkpoint is there. Nothing in it can run code.
@@ -11,6 +11,7 @@ another name (`previous` for `last`), so at every moment one whole checkpoint is
 import json
 import warnings
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from zoo.errors import CheckpointError
 from zoo.train.plan import Progress
 
 WEIGHTS, CONFIG, TRAINER = "model.safetensors", "config.json", "trainer.pt"
+_CHECKSUMS = "crc32"
 _NEEDED = f"expected a checkpoint folder with {WEIGHTS} and {CONFIG}"
 
 
@@ -35,38 +37,46 @@ class Checkpoints:
     folder: Path
     config: dict[str, Any]
     """The content of every `config.json`, plain JSON values; `clips` and `seconds` of the run so far are added."""
+    keep_last: int = 2
+    """How many to resume from are kept: `last`, `previous`, `previous-2`, …"""
 
     def save(self, name: str, model: nn.Module, progress: Progress, trainer: dict[str, Any] | None = None) -> None:
         """Writes `folder/name`; see `save_checkpoint`."""
         config = {**self.config, "clips": progress.clips, "seconds": round(progress.seconds, 2)}
-        save_checkpoint(self.folder / name, model.state_dict(), config, trainer)
+        save_checkpoint(self.folder / name, model.state_dict(), config, trainer, self.keep_last)
 
 
 def save_checkpoint(
-    folder: Path, state: dict[str, Tensor], config: dict[str, Any], trainer: dict[str, Any] | None = None
+    folder: Path,
+    state: dict[str, Tensor],
+    config: dict[str, Any],
+    trainer: dict[str, Any] | None = None,
+    keep_last: int = 2,
 ) -> None:
     """Writes a checkpoint folder, replacing the one of that name only when the new one is whole on the disk.
+
+    One with a trainer has checksums in its config, and `keep_last` - 1 of those before it are kept.
 
     Raises:
         CheckpointError: the disk is full or refuses; what was there before is untouched.
     """
-    fallback, advice = _fallback(folder), "the checkpoint before it is untouched: make room and resume"
+    advice = "the checkpoint before it is untouched: make room and resume"
     with disk.refusals_told(folder, advice), disk.temporary_beside(folder) as temporary:
         temporary.mkdir()
         disk.write_tensors(temporary / WEIGHTS, state)
-        disk.write_json(temporary / CONFIG, config)
         if trainer is not None:
             disk.write_pickle(temporary / TRAINER, trainer)
+            config = {**config, _CHECKSUMS: {name: _checksum(temporary / name) for name in (WEIGHTS, TRAINER)}}
+        disk.write_json(temporary / CONFIG, config)
         disk.sync(temporary)
         if problem_with(folder, resumable=trainer is not None) is None:
-            disk.remove(fallback)
-            folder.rename(fallback)
+            _make_way(folder, keep_last)
         else:
             disk.remove(folder)  # damaged or absent: then the fallback is the whole one, and stays
         temporary.rename(folder)
         disk.sync_names(folder.parent)
-        if fallback.name != "previous":
-            disk.remove(fallback)
+        for old in _fallbacks(folder)[keep_last - 1 if folder.name == "last" else 0 :]:
+            disk.remove(old)
 
 
 def load_checkpoint(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -79,7 +89,9 @@ def load_checkpoint(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     if problem is not None:
         raise CheckpointError(f"{folder}: found {problem} - {_NEEDED} - give another one, or train it again")
     state = safetensors.torch.load_file(folder / WEIGHTS)
-    return state, json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+    config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+    config.pop(_CHECKSUMS, None)  # those of these very files, and of no copy
+    return state, config
 
 
 def load_trainer(folder: Path) -> dict[str, Any]:
@@ -96,30 +108,46 @@ def load_trainer(folder: Path) -> dict[str, Any]:
     )
 
 
+def _make_way(folder: Path, keep_last: int) -> None:
+    """Moves a whole checkpoint, and those before it, one name on; the one whose name is taken from it is removed."""
+    names = [folder, *(_fallback(folder, number) for number in range(1, max(keep_last, 2)))]
+    if folder.name != "last":
+        names = [folder, _fallback(folder)]
+    free = next((number for number, name in enumerate(names) if not name.exists()), len(names) - 1)
+    disk.remove(names[free])
+    for number in range(free, 0, -1):
+        names[number - 1].rename(names[number])
+
+
 def latest(folder: Path) -> Path | None:
-    """The checkpoint to resume from in a run's `checkpoints` folder: `last`, or `previous` if `last` is not whole.
+    """The checkpoint to resume from in a run's `checkpoints` folder: `last`, or the newest before it that is whole.
 
     None when there is neither, because the run was stopped before it saved one: it starts from the beginning.
 
     Raises:
-        CheckpointError: there is one or the other, but none is whole; says what is wrong with each.
+        CheckpointError: there are some, but none is whole; says what is wrong with each.
     """
     last = folder / "last"
-    return find_whole(last, resumable=True) if last.exists() or _fallback(last).exists() else None
+    return find_whole(last, resumable=True) if last.exists() or _fallbacks(last) else None
 
 
 def find_whole(folder: Path, resumable: bool = False) -> Path:
-    """This checkpoint folder, or, with a warning, the one that it was replacing when something went wrong."""
-    problem = problem_with(folder, resumable)
-    if problem is None:
-        return folder
-    fallback = _fallback(folder)
-    problem_before = problem_with(fallback, resumable)
-    if problem_before is None:
-        warnings.warn(f"{folder}: found {problem}; going on with {fallback.name}", stacklevel=2)
-        return fallback
+    """This checkpoint folder, or, with a warning, the newest before it that is whole.
+
+    A resumable one is read as a whole, and held against its checksums.
+    """
+    problems: dict[str, str] = {}
+    for one in (folder, *(_fallbacks(folder) or [_fallback(folder)])):
+        problem = problem_with(one, resumable) or (_changed(one) if resumable else None)
+        if problem is None:
+            if problems:
+                told = "; ".join(f"{folder.with_name(name)}: found {what}" for name, what in problems.items())
+                warnings.warn(f"{told}; going on with {one.name}", stacklevel=2)
+            return one
+        problems[one.name] = problem
+    told = "; ".join(f"{name}: {what}" for name, what in problems.items())
     raise CheckpointError(
-        f"{folder.parent}: found no whole checkpoint ({folder.name}: {problem}; {fallback.name}: {problem_before}) - "
+        f"{folder.parent}: found no whole checkpoint ({told}) - "
         f"expected {WEIGHTS}, {CONFIG}{f' and {TRAINER}' if resumable else ''} in one of them - start the run afresh"
     )
 
@@ -150,9 +178,41 @@ def problem_with(folder: Path, resumable: bool = False) -> str | None:
     return None
 
 
-def _fallback(folder: Path) -> Path:
-    """Where a checkpoint stands while it is replaced; `previous` is kept, the others are removed again."""
-    return folder.with_name("previous" if folder.name == "last" else f"previous-{folder.name}")
+def _changed(folder: Path) -> str | None:
+    """Which file of a checkpoint is not what was written, or None; one without checksums is taken on trust."""
+    sums = json.loads((folder / CONFIG).read_text(encoding="utf-8")).get(_CHECKSUMS)
+    for name, expected in sums.items() if isinstance(sums, dict) else ():
+        if _checksum(folder / name) != expected:
+            return f"{name} damaged (its checksum is another)"
+    return None
+
+
+def _checksum(path: Path) -> int:
+    """CRC-32 of a file: against decay, not against malice."""
+    value = 0
+    with path.open("rb") as file:
+        while part := file.read(1 << 22):
+            value = zlib.crc32(part, value)
+    return value
+
+
+def _fallback(folder: Path, number: int = 1) -> Path:
+    """Where a checkpoint stands that was replaced; those of `last` are kept, the others are removed again."""
+    if folder.name != "last":
+        return folder.with_name(f"previous-{folder.name}")
+    return folder.with_name("previous" if number == 1 else f"previous-{number}")
+
+
+def _fallbacks(folder: Path) -> list[Path]:
+    """Those that are there, newest first."""
+    if folder.name != "last":
+        return [one for one in (_fallback(folder),) if one.exists()]
+    numbered = [(1, folder.with_name("previous"))]
+    for one in folder.parent.glob("previous-*"):
+        number = one.name.removeprefix("previous-")
+        if number.isascii() and number.isdecimal():
+            numbered.append((int(number), one))
+    return [one for _, one in sorted(numbered) if one.exists()]
 
 
 def _names(folder: Path) -> str:

@@ -31,8 +31,9 @@ class Caught:
 
 
 @contextlib.contextmanager
-def held_back_signals() -> Iterator[Caught]:
-    """Within, the first SIGINT or SIGTERM is only noted. A second one acts as it would have without this.
+def held_back_signals(patient: bool = False) -> Iterator[Caught]:
+    """Within, the first SIGINT or SIGTERM is only noted. A second one acts as it would have without this, unless
+    `patient`: torchrun passes a signal on that a terminal has already sent to all its processes.
 
     Python delivers signals to the main thread alone; in any other thread nothing is changed.
     """
@@ -48,7 +49,8 @@ def held_back_signals() -> Iterator[Caught]:
 
     def note(number: int, frame: FrameType | None) -> None:
         caught.number = number
-        restore()
+        if not patient:
+            restore()
 
     for number in _HELD_BACK:
         signal.signal(number, note)

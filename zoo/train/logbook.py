@@ -4,6 +4,7 @@ The x-axis of both is clips seen, so that runs of different batch size lie over 
 TensorBoard, which takes a second.
 """
 
+import contextlib
 import json
 import math
 import os
@@ -17,6 +18,7 @@ from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
+from zoo import disk
 from zoo.errors import DataError, ShapeError
 
 METRICS = "metrics.jsonl"
@@ -40,6 +42,12 @@ class Book(Protocol):
 
     def text(self, tag: str, text: str, clips: int = 0) -> None:
         """Markdown."""
+
+    def hparams(self, choices: Mapping[str, str | int | float | bool], metrics: Mapping[str, float]) -> None:
+        """A row of TensorBoard's HParams table: what was chosen, and by tag what came out."""
+
+    def sync(self) -> None:
+        """Waits until what was written is on the disk, so that no checkpoint outlives the lines before it."""
 
     def close(self) -> None:
         """Writes out what is pending."""
@@ -76,25 +84,29 @@ class Logbook:
         """One line of `metrics.jsonl`, on the disk's side at once. NaN and infinity, which JSON lacks, become null."""
         line: dict[str, Any] = {"clips": clips, "step": step, "epoch": epoch, "seconds": round(seconds, 3)}
         line |= {tag: value if math.isfinite(value) else None for tag, value in values.items()}
-        self._file.write(json.dumps(line) + "\n")
-        self._file.flush()
-        for tag, value in values.items():
-            self._writer.add_scalar(tag, value, clips)
-        self._writer.flush()
+        with self._refusals_told():
+            self._file.write(json.dumps(line) + "\n")
+            self._file.flush()
+            for tag, value in values.items():
+                self._writer.add_scalar(tag, value, clips)
+            self._writer.flush()
 
     def image(self, tag: str, image: Picture, clips: int) -> None:
         """A picture: (H, W), (1 or 3, H, W) or (H, W, 3), floats in 0..1 or bytes, else ShapeError."""
-        self._writer.add_image(tag, image, clips, dataformats=_axes(image, tag))
+        with self._refusals_told():
+            self._writer.add_image(tag, image, clips, dataformats=_axes(image, tag))
 
     def audio(self, tag: str, waveform: Picture, clips: int, sample_rate: int) -> None:
         """A mono sound (S,); what lies outside -1..1 is clipped."""
         if waveform.ndim != 1:
             raise ShapeError(f"{tag}: found a waveform of {tuple(waveform.shape)} - expected (S,)")
-        self._writer.add_audio(tag, waveform[None], clips, sample_rate=sample_rate)
+        with self._refusals_told():
+            self._writer.add_audio(tag, waveform[None], clips, sample_rate=sample_rate)
 
     def text(self, tag: str, text: str, clips: int = 0) -> None:
         """Markdown; indent by four spaces what has to stay as it is."""
-        self._writer.add_text(tag, text, clips)
+        with self._refusals_told():
+            self._writer.add_text(tag, text, clips)
 
     def hparams(self, choices: Mapping[str, str | int | float | bool], metrics: Mapping[str, float]) -> None:
         """A row of TensorBoard's HParams table: what was chosen, and by tag what came out.
@@ -102,14 +114,26 @@ class Logbook:
         In this run's own file: `SummaryWriter.add_hparams` would open a run of its own beside it.
         """
         writer = self._writer._get_file_writer()
-        for summary in hparams(dict(choices), dict(metrics)):
-            writer.add_summary(summary)
-        self._writer.flush()
+        with self._refusals_told():
+            for summary in hparams(dict(choices), dict(metrics)):
+                writer.add_summary(summary)
+            self._writer.flush()
+
+    def sync(self) -> None:
+        """Waits until what was written is on the disk, so that no checkpoint outlives the lines before it."""
+        with self._refusals_told():
+            os.fsync(self._file.fileno())
 
     def close(self) -> None:
         """Writes out what is pending; the logbook is done with."""
-        self._writer.close()
-        self._file.close()
+        # A disk that is full has been told of already, by what is being raised now or by the summary that follows.
+        for writer in (self._writer, self._file):
+            with contextlib.suppress(OSError):
+                writer.close()
+
+    def _refusals_told(self) -> contextlib.AbstractContextManager[None]:
+        """Raises CheckpointError, a line, where the disk refuses."""
+        return disk.refusals_told(self.path.parent, "the last checkpoint is whole: make room and resume")
 
     def __enter__(self) -> "Logbook":
         return self
@@ -133,6 +157,12 @@ class SilentLogbook:
         """Nothing."""
 
     def text(self, tag: str, text: str, clips: int = 0) -> None:
+        """Nothing."""
+
+    def hparams(self, choices: Mapping[str, str | int | float | bool], metrics: Mapping[str, float]) -> None:
+        """Nothing."""
+
+    def sync(self) -> None:
         """Nothing."""
 
     def close(self) -> None:

@@ -1,80 +1,72 @@
 """Means over the steps since the last log, kept on the device until they are read."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
-from zoo.errors import ZooError
-
-_NONE_BAD = -1
-_NAMES_SHOWN = 5
+from zoo.group import ALONE, Group
 
 
 class Window:
     """Adds up scalars of every step without reading one: reading makes the host wait for the device.
 
-    It also notes the first step whose loss or gradient was not finite. The sums are part of a checkpoint, so that a run
-    resumed between two logs logs the same means as one that was never interrupted.
+    The sums are part of a checkpoint, so that a run resumed between two logs logs the same means as one that was never
+    interrupted. Of several processes each has the sums of its own parts of the steps.
     """
 
-    def __init__(self, device: torch.device) -> None:
+    def __init__(self, device: torch.device, group: Group = ALONE) -> None:
         self._device = device
+        self._group = group
         self._restart()
 
     def _restart(self) -> None:
-        self.steps = 0
         self._tags: tuple[str, ...] = ()
-        self._sums = torch.zeros(0, device=self._device)
-        self._first_bad = torch.full((), _NONE_BAD, dtype=torch.int64, device=self._device)
-        self._names: dict[int, tuple[str, ...]] = {}
+        self._sums = torch.zeros(1, device=self._device)  # of each tag, then the number of steps
 
-    def add(self, step: int, names: tuple[str, ...], vital: Float[Tensor, ""], scalars: Mapping[str, Tensor]) -> None:
-        """Adds one step. `vital` is the number that must be finite; `names` are the clips to blame if it is not."""
-        if self.steps == 0:
-            self._tags = tuple(scalars)
-            self._sums = torch.zeros(len(scalars), device=self._device)
-        if tuple(scalars) != self._tags:
-            raise ValueError(f"an objective gave the tags {tuple(scalars)} after {self._tags}; they may not change")
-        self.steps += 1
-        self._sums += torch.stack([value.detach().float() for value in scalars.values()])
-        self._names[step] = names
-        is_fine = vital.detach().isfinite() | (self._first_bad != _NONE_BAD)
-        self._first_bad = torch.where(is_fine, self._first_bad, step)
+    def add(
+        self,
+        parts: Sequence[Mapping[str, Tensor]],
+        shares: Sequence[Float[Tensor, ""]],
+        is_bad: Bool[Tensor, ""],
+    ) -> None:
+        """Adds one step, made of parts that have these shares in it; those of all processes make up 1.
 
-    def check(self) -> None:
-        """Waits for the device and makes sure that every step so far was finite.
-
-        Raises:
-            ZooError: naming the first step that was not, and its clips.
+        is_bad: whether the step was not taken; then it does not count.
         """
-        bad = int(self._first_bad.item())
-        if bad != _NONE_BAD:
-            names = self._names[bad]
-            shown = ", ".join(names[:_NAMES_SHOWN])
-            shown += f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else ""
-            raise ZooError(
-                f"training: found a loss or gradient that is not finite at step {bad} (clips {shown}) - "
-                "expected finite numbers - lower optim.lr or set optim.grad_clip, and look at these clips; "
-                "the last checkpoint is from before"
-            )
-        self._names.clear()
+        tags = tuple(parts[0])
+        if not self._tags:
+            self._tags, self._sums = tags, torch.zeros(len(tags) + 1, device=self._device)
+        if tags != self._tags:
+            raise ValueError(f"an objective gave the tags {tags} after {self._tags}; they may not change")
+        for scalars, share in zip(parts, shares, strict=True):
+            values = [value.detach().float() for value in scalars.values()]
+            step = share * torch.stack([*values, torch.ones_like(share)])
+            self._sums += torch.where(is_bad, 0.0, step)
 
     def read(self) -> dict[str, float]:
-        """The means by tag; then the window is empty. Raises ZooError as `check` does."""
-        self.check()
-        means = dict(zip(self._tags, (self._sums / max(self.steps, 1)).tolist(), strict=True))
+        """The means by tag, over all processes; then the window is empty. Waits for the device.
+
+        Of no step that was taken, there are none.
+        """
+        *sums, steps = self._group.sum(self._sums).tolist()
+        means = {tag: value / steps for tag, value in zip(self._tags, sums, strict=True)} if steps else {}
         self._restart()
         return means
 
     def state_dict(self) -> dict[str, Any]:
-        """For a checkpoint; call `check` before."""
-        return {"steps": self.steps, "tags": list(self._tags), "sums": self._sums.cpu().clone()}
+        """For a checkpoint: the sums of every process, apart, so that saving moves no bit of what is logged."""
+        return {"tags": list(self._tags), "sums": torch.stack(self._group.gather(self._sums.cpu().clone()))}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Takes up where a checkpoint left off."""
+        """Takes up where a checkpoint left off; with another number of processes, up to the last bits."""
         self._restart()
-        self.steps, self._tags = state["steps"], tuple(state["tags"])
-        self._sums = state["sums"].to(self._device, copy=True)
+        self._tags = tuple(state["tags"])
+        sums, rank = state["sums"], self._group.rank
+        if len(sums) == self._group.world:
+            mine = sums[rank]
+        else:
+            mine = sums.sum(dim=0) if self._group.is_main else torch.zeros_like(sums[0])
+        self._sums = mine.to(self._device, copy=True)

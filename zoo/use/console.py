@@ -23,14 +23,20 @@ _FEW = 12
 
 
 class Console:
-    """Prints for a person. With `quiet`, progress goes to stderr and stdout stays free for JSON."""
+    """Prints for a person. With `quiet`, progress goes to stderr and stdout stays free for JSON. With `silent`, nothing
+    is printed: another process of the same run does it."""
 
-    def __init__(self, quiet: bool = False) -> None:
+    def __init__(self, quiet: bool = False, silent: bool = False) -> None:
         self.quiet = quiet
+        self.silent = silent
         stream = sys.stderr if quiet else sys.stdout
         # Into a file or a pipe, lines are as long as they are.
         width = None if stream.isatty() or "COLUMNS" in os.environ else _FILE_WIDTH
-        self.out = rich.console.Console(stderr=quiet, highlight=False, width=width)
+        # Silent, it is no terminal, so that no bar is drawn.
+        terminal = False if silent else None
+        self.out = rich.console.Console(
+            stderr=quiet, highlight=False, width=width, quiet=silent, force_terminal=terminal
+        )
 
     def say(self, text: str) -> None:
         """One line."""
@@ -40,9 +46,10 @@ class Console:
     def training(self, title: str) -> Iterator[Callable[[Report], None]]:
         """A progress bar with loss, clips per second and time left; plain lines where there is no terminal.
 
-        What is done to the weights that a run starts from is told too.
+        What is done to the weights that a run starts from is told too, and steps that are not finite.
         """
-        with self._told(logging.getLogger("zoo.weights")), self._bar(title) as report:
+        weights, run = logging.getLogger("zoo.weights"), logging.getLogger("zoo.run")
+        with self._told(weights), self._told(run), self._bar(title) as report:
             yield report
 
     @contextmanager

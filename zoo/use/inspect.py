@@ -12,9 +12,10 @@ from zoo.audio.picture import draw_log_mels
 from zoo.models.cost import build_on_meta, flops_per_clip, num_parameters, num_tokens
 from zoo.models.registry import build_model, presets
 from zoo.recipe import Recipe, find_recipe, read_recipe
-from zoo.run import find_data, plan_clips, prepare_data
-from zoo.run.data import clips_per_epoch, clips_per_step
+from zoo.run import find_data, prepare_data
+from zoo.run.data import check_parts
 from zoo.run.folder import check_front_end, read_init
+from zoo.run.planning import length_of
 from zoo.run.warnings import data_warnings
 from zoo.use.class_report import describe_classes
 from zoo.weights.load import check_fit
@@ -53,6 +54,7 @@ def check_recipe(path: str | Path, overrides: Sequence[str] = ()) -> dict[str, A
     if recipe.init.path is not None:
         source = read_init(recipe)
         init_notes = [*check_front_end(recipe, source), *check_fit(model, source, recipe.init)]
+    groups = recipe.optim.groups(model)
     flops = flops_per_clip(config, pretraining=pretraining)
     report: dict[str, Any] = {
         "recipe": str(where),
@@ -60,6 +62,7 @@ def check_recipe(path: str | Path, overrides: Sequence[str] = ()) -> dict[str, A
         "model": config.kind,
         "objective": recipe.objective.kind,
         "parameters": parameters,
+        "trained_parameters": sum(parameter.numel() for group in groups for parameter in group["params"]),
         "tokens": num_tokens(config),
         "flops_per_clip": flops,
         "memory_gib_estimate": round(estimate_memory_gib(recipe, parameters, num_tokens(config)), 2),
@@ -72,12 +75,15 @@ def check_recipe(path: str | Path, overrides: Sequence[str] = ()) -> dict[str, A
     if init_notes:
         report["init"] = init_notes
     if found.num_train:
-        clips = plan_clips(recipe, found.num_train)
+        check_parts(recipe, found.num_train)
+        length = length_of(recipe, found)
+        recipe.schedule.build(length)
+        recipe.train.average.check(length.epochs)
         report |= {
-            "clips_to_see": clips,
-            "steps": math.ceil(clips / clips_per_step(recipe, found.num_train)),
-            "epochs": round(clips / clips_per_epoch(recipe, found.num_train), 2),
-            "training_petaflop": round(3 * flops * clips / 1e15, 4),
+            "clips_to_see": length.total_clips,
+            "steps": math.ceil(length.steps),
+            "epochs": round(length.epochs, 2),
+            "training_petaflop": round(3 * flops * length.total_clips / 1e15, 4),
         }
     else:
         report["note"] = "no training data found: set data.train=FOLDER-OR-MANIFEST to count clips and steps"

@@ -23,14 +23,16 @@ KIND_RULE: dict[str, Rule] = {"ssast": "ssast", "passt": "passt"}
 
 
 def find_checkpoint(path: str | Path) -> Path:
-    """The checkpoint folder meant by a run folder (its `last`, whose metrics the summary has) or by one itself.
+    """The checkpoint folder meant by a run folder or by one itself.
+
+    Of a run, the one whose metrics the summary has: the `average` of its weights where it kept one, else `last`.
 
     `best` was chosen on the clips that the run evaluated on: whoever wants it, names `RUN/checkpoints/best`.
     """
     path = Path(path)
     if (path / WEIGHTS).is_file() or (path / CONFIG).is_file():
         return path
-    for name in ("last", "previous"):
+    for name in ("average", "last", "previous"):
         folder = path / "checkpoints" / name
         if (folder / WEIGHTS).is_file():
             return folder

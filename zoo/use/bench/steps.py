@@ -7,7 +7,7 @@ import torch
 
 from zoo.data.batch import Inputs
 from zoo.draws import clip_keys
-from zoo.train.optim import OptimConfig
+from zoo.train.optim import AdamWConfig
 from zoo.use.bench.precision import Precision, autocast, matmul_tflops, set_up, synchronise
 from zoo.use.bench.usage import peak_memory_mib, resident_mib
 from zoo.use.bench.ways import config_of, example_targets, make_way
@@ -28,7 +28,7 @@ class Step:
         self._model, self._loss = made.model.to(self.device), made.loss
         if compiled:
             made.compiled.compile()
-        self._optimiser = OptimConfig(lr=1e-4).build(self._model)
+        self._optimiser = AdamWConfig(lr=1e-4).build(self._model)
         self._scaler = torch.amp.GradScaler(self.device.type, enabled=precision == "fp16")
 
     def __call__(self, inputs: Inputs) -> None:
