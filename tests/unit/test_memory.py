@@ -114,7 +114,7 @@ def test_what_processes_and_a_gpu_add() -> None:
 def test_activations_grow_with_the_clips_and_shrink_by_recomputing_rounding_and_parts() -> None:
     few, many = told(clips=16).activations, told(clips=64).activations
     assert many == pytest.approx(4 * few, rel=0.1)
-    assert told(clips=64, recompute=True).activations < 0.6 * many
+    assert told(clips=64, recompute=True).activations < 0.7 * many
     assert told(clips=64, precision="bf16").activations < 0.7 * many
     assert told(clips=16, accumulate=4).activations < 0.3 * many
 
