@@ -33,7 +33,7 @@ from zoo.run.summary import choices, describe_run, final_metrics, write_summary
 from zoo.train.checkpoint import Checkpoints, load_checkpoint, load_trainer
 from zoo.train.logbook import Book, Logbook, Scalars, SilentLogbook
 from zoo.train.loop import fit
-from zoo.train.memory import out_of_memory_told
+from zoo.train.out_of_memory import out_of_memory_told
 from zoo.train.plan import Report
 
 OBJECTIVE_OF = {"pretrain": "masked-patch", "finetune": "classification"}
