@@ -1,6 +1,7 @@
 """What `zoo bench` measures with: the same work on both sides, ratios of what was measured, errors told."""
 
 import io
+import multiprocessing
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +14,7 @@ import torch
 from torch import Tensor
 
 from zoo.errors import DataError
-from zoo.use.bench import usage
+from zoo.use.bench import contender, usage
 from zoo.use.bench.contender import Contender, Round, race, ratio, summary
 from zoo.use.bench.loaders import OurLoader, PlainLoader, n_frames_for
 from zoo.use.bench.log_mels import OurLogMels, PlainLogMels
@@ -142,6 +143,57 @@ def test_what_goes_wrong_in_the_other_process_is_told() -> None:
         Contender(OurLoader, options | {"source": "nowhere"}, 1)
     with pytest.raises(RuntimeError, match="KeyError"):
         Contender(OurLogMels, {"kind": "x", "seconds": 1.0, "batch": 1, "device": "cpu", "repeats": 1}, 1)
+
+
+def test_a_device_that_is_too_small_is_told_in_one_line() -> None:
+    def build() -> Any:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB. GPU 0 has 1 GiB")
+
+    here, there = multiprocessing.Pipe()
+    for command in ("start", None):
+        here.send(command)
+    contender._serve(there, build, {}, 1)
+    told = "bench: CUDA out of memory - expected the work to fit the device - lower --batch"
+    assert here.recv() == ("user", told)
+
+
+class _Trained:
+    """Work with something to do around its turns."""
+
+    num_workers = 0
+
+    def __init__(self) -> None:
+        self.order: list[str] = []
+
+    def begin_turn(self) -> None:
+        time.sleep(0.2)
+        self.order.append("begin")
+
+    def run(self) -> int:
+        self.order.append("run")
+        return 3
+
+    def end_turn(self) -> None:
+        time.sleep(0.2)
+        self.order.append("end")
+
+    def facts(self) -> dict[str, Any]:
+        return {"rounds": self.order.count("run")}
+
+    def stages(self) -> dict[str, float]:
+        return {}
+
+    def close(self) -> None:
+        pass
+
+
+def test_what_surrounds_a_turn_is_not_timed() -> None:
+    work = _Trained()
+    clips, seconds, _ = contender._do("round", work)
+    assert clips == 3
+    assert seconds < 0.2
+    assert work.order == ["begin", "run", "end"]
+    assert contender._do("facts", work) == {"rounds": 1}
 
 
 @needs_proc

@@ -129,6 +129,9 @@ def _serve(connection: Connection, build: Callable[..., Work], options: dict[str
                 connection.send(("", _do(command, work)))
             except ZooError as error:
                 connection.send(("user", str(error)))
+            except torch.OutOfMemoryError as error:
+                what = str(error).split(". ")[0]
+                connection.send(("user", f"bench: {what} - expected the work to fit the device - lower --batch"))
             except Exception:
                 connection.send(("bug", traceback.format_exc()))
     except EOFError:
