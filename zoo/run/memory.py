@@ -18,6 +18,10 @@ from zoo.recipe import Recipe
 from zoo.train.memory import CUDA_CONTEXT, MemoryUse, memory_of_step
 
 
+_COPIES = {"none": 0, "ema": 1, "epochs": 2, "swa": 3}
+"""Of the weights in float32 that an average takes: sums are float64, and PaSST's waits for an epoch to begin."""
+
+
 def memory_of_run(
     recipe: Recipe, model: nn.Module, precision: Precision, *, on_cuda: bool, num_processes: int = 1
 ) -> MemoryUse:
@@ -36,13 +40,13 @@ def memory_of_run(
     for name, parameter in copy.named_parameters():
         parameter.requires_grad_(is_trained[name])
     train = recipe.train
-    if getattr(train, "activation_checkpointing", False):
+    if train.activation_checkpointing:
         recompute_activations(copy)
     if on_cuda:  # where the fused kernels draw dropout themselves; on a CPU it needs the matrix of attention
         for attention in copy.modules():
             if isinstance(attention, Attention):
                 attention.dropout = 0.0
-    accumulate = getattr(train, "accumulate", 1)
+    accumulate = train.accumulate
     clips = math.ceil(train.batch_size / (accumulate * num_processes))
 
     def part() -> Inputs:
@@ -50,7 +54,6 @@ def memory_of_run(
         target = torch.rand(clips, config.num_classes)
         return Inputs(torch.rand(clips, config.n_mels, config.n_frames), num_frames, target, torch.arange(clips), ())
 
-    averaging = getattr(train, "average", None)
     return memory_of_step(
         copy,
         recipe.objective.build(recipe.data.task),
@@ -58,7 +61,7 @@ def memory_of_run(
         accumulate=accumulate,
         precision=precision,
         on_cuda=on_cuda,
-        num_averages=int(getattr(averaging, "kind", "none") != "none"),
+        num_averages=_COPIES[train.average.kind],
         num_processes=num_processes,
     )
 

@@ -84,7 +84,6 @@ def _train_in(
     torch.manual_seed(recipe.seed)
     data = prepare_data(recipe, device, group=group)
     assert data.train_loader is not None
-    plan = make_plan(recipe, data.found, device)
     length = length_of(recipe, data.found)
     schedule = recipe.schedule.build(length)
     recipe.train.average.check(length.epochs)
@@ -101,6 +100,7 @@ def _train_in(
     if recipe.train.activation_checkpointing:
         recompute_activations(model)
     optimiser = recipe.optim.build(model)
+    plan = make_plan(recipe, data.found, device, model)
     averager = recipe.train.average.build(model)
     loss_weights = class_weights(recipe, data.found.train, data.found.labels)
     if isinstance(recipe.objective, ClassificationConfig):
