@@ -17,7 +17,6 @@ from zoo.precision import Precision
 from zoo.recipe import Recipe
 from zoo.train.memory import CUDA_CONTEXT, MemoryUse, memory_of_step
 
-
 _COPIES = {"none": 0, "ema": 1, "epochs": 2, "swa": 3}
 """Of the weights in float32 that an average takes: sums are float64, and PaSST's waits for an epoch to begin."""
 
