@@ -13,9 +13,10 @@ from zoo.data.batch import Batch, Inputs
 from zoo.data.labels import LabelTable
 from zoo.data.loader import Loader
 from zoo.evaluate.chance import chance_levels
-from zoo.evaluate.evaluation import MakeInputs, Objective, Precision, Scores, evaluate_objective, predict_all
+from zoo.evaluate.evaluation import MakeInputs, Objective, Scores, evaluate_objective, predict_all
 from zoo.evaluate.metrics import classification_metrics
 from zoo.evaluate.pictures import Picture, confusion_picture, pretraining_pictures, real_part
+from zoo.precision import Precision
 
 LogImage = Callable[[str, Any, int], None]
 """(tag, image (3, H, W), clips seen)"""

@@ -7,7 +7,7 @@ import contextlib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Literal, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -19,10 +19,10 @@ from zoo.errors import DataError
 from zoo.evaluate.averaging import Average, average_windows, mean_output, mean_probability
 from zoo.evaluate.bad_clips import judge_clips
 from zoo.evaluate.rows import Rows
+from zoo.precision import Precision, arithmetic
 
 MakeInputs = Callable[[Batch, int, bool], Inputs]
 Objective = Callable[[nn.Module, Inputs], tuple[Tensor, dict[str, Tensor]]]
-Precision = Literal["fp32", "bf16"]
 
 
 @runtime_checkable
@@ -157,13 +157,17 @@ def _collect(
 
 @contextlib.contextmanager
 def _evaluating(model: nn.Module, device: torch.device | str, precision: Precision) -> Iterator[None]:
-    """Without gradients, in eval mode, with positions for clips of any length; afterwards as before."""
+    """Without gradients, in eval mode, with positions for clips of any length; afterwards as before.
+
+    A model that was compiled for training runs as it is written: batches of ever other widths would be compiled anew,
+    for longer than most evaluations take.
+    """
     was_training = model.training
     model.eval()
     any_length = getattr(model, "any_length", contextlib.nullcontext)
-    autocast = torch.autocast(torch.device(device).type, torch.bfloat16, enabled=precision == "bf16")
+    uncompiled = torch.compiler.set_stance("force_eager")
     try:
-        with torch.no_grad(), autocast, any_length():
+        with torch.no_grad(), arithmetic(precision, torch.device(device)), any_length(), uncompiled:
             yield
     finally:
         model.train(was_training)
