@@ -18,7 +18,7 @@ from zoo.use.bench import train as train_module
 from zoo.use.bench import ways
 from zoo.use.bench.contender import Contender, Round
 from zoo.use.bench.flops import step_flops_per_clip
-from zoo.use.bench.precision import matmul_tflops, pick_precision
+from zoo.use.bench.precision import pick_precision
 from zoo.use.bench.released_ssast import ReleasedSsast
 from zoo.use.bench.steps import ModelStep
 from zoo.use.bench.train import bench_train
@@ -148,7 +148,6 @@ def test_precisions() -> None:
         pick_precision("tf32", cpu)
     with pytest.raises(RecipeError, match="--precision: 'half' - expected one of auto, fp32"):
         pick_precision("half", cpu)
-    assert 1e-4 < matmul_tflops("fp32", cpu) < 100
 
 
 class Counted(Contender):

@@ -7,8 +7,10 @@ import torch
 
 from zoo.data.batch import Inputs
 from zoo.draws import clip_keys
+from zoo.precision import Precision, arithmetic, dtype_of, float32_products
 from zoo.train.optim import AdamWConfig
-from zoo.use.bench.precision import Precision, autocast, matmul_tflops, set_up, synchronise
+from zoo.train.rate import matmul_rate
+from zoo.use.bench.precision import synchronise
 from zoo.use.bench.usage import peak_memory_mib, resident_mib
 from zoo.use.bench.ways import config_of, example_targets, make_way
 
@@ -22,7 +24,6 @@ class Step:
         self.device = torch.device(device)
         self.config: Any = config_of(family, size, seconds, way)
         self._precision = precision
-        set_up(precision)
         torch.manual_seed(0)
         made = make_way(family, size, seconds, way)
         self._model, self._loss = made.model.to(self.device), made.loss
@@ -34,9 +35,10 @@ class Step:
     def __call__(self, inputs: Inputs) -> None:
         """The inputs lie on the device. Does not wait for it."""
         self._optimiser.zero_grad(set_to_none=True)
-        with autocast(self._precision, self.device):
-            loss = self._loss(self._model, inputs)
-        self._scaler.scale(loss).backward()
+        with float32_products(self._precision, self.device):  # of the backward pass too
+            with arithmetic(self._precision, self.device):
+                loss = self._loss(self._model, inputs)
+            self._scaler.scale(loss).backward()
         self._scaler.step(self._optimiser)
         self._scaler.update()
 
@@ -47,7 +49,9 @@ class ModelStep:
     num_workers = 0
 
     def __init__(self, batch: int, steps: int, **way: Any) -> None:
-        self.matmul = matmul_tflops(way["precision"], torch.device(way["device"]))
+        precision, place = way["precision"], torch.device(way["device"])
+        with float32_products(precision, place):
+            self.matmul = matmul_rate(place, dtype_of(precision)) / 1e12
         self.step = Step(**way)
         config, device = self.step.config, self.step.device
         generator = torch.Generator().manual_seed(0)
