@@ -210,7 +210,7 @@ def test_a_missing_kind_is_marked() -> None:
 def test_keys_are_explained() -> None:
     """In the words of the config classes, and nearly all of them."""
     train = SCHEMA["$defs"]["TrainConfig"]["properties"]
-    assert train["batch_size"]["description"] == "Clips per step."
+    assert train["batch_size"]["description"].startswith("Clips per step, ")
     keys = [key for section in SCHEMA["$defs"].values() for key in section.get("properties", {}).items()]
     silent = [name for name, key in keys if "description" not in key and name != "kind"]
     assert len(silent) < 0.15 * len(keys)
