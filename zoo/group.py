@@ -5,6 +5,7 @@ gloo between CPUs), and what the processes agree on by gloo, so that no GPU is w
 """
 
 import contextlib
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -15,7 +16,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from zoo.errors import DataError, ZooError
-from zoo.torchrun import is_started_by_torchrun
+from zoo.torchrun import fresh_store, is_started_by_torchrun
 
 Found = TypeVar("Found")
 
@@ -113,7 +114,12 @@ def joined(device: torch.device) -> Iterator[Group]:
     if device.type == "cuda":
         torch.cuda.set_device(device)
     try:
-        dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=_TIMEOUT)
+        backend, store = "nccl" if device.type == "cuda" else "gloo", fresh_store(_TIMEOUT)
+        if store is None:
+            dist.init_process_group(backend, timeout=_TIMEOUT)
+        else:
+            rank, world = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+            dist.init_process_group(backend, store=store, rank=rank, world_size=world, timeout=_TIMEOUT)
         host = dist.new_group(backend="gloo", timeout=_TIMEOUT)
         assert isinstance(host, dist.ProcessGroup)  # every process is a member
         _GROUPS["host"] = host

@@ -6,6 +6,8 @@ which all of them reach, on whatever machine.
 
 import hashlib
 import os
+import time
+import uuid
 from datetime import timedelta
 from pathlib import Path
 
@@ -13,6 +15,7 @@ import torch.distributed as dist
 
 _STORE_TIMEOUT = timedelta(seconds=5)
 _NOTES = "zoo"
+_PAUSE_SECONDS = 0.02
 
 
 def is_started_by_torchrun() -> bool:
@@ -72,6 +75,48 @@ def goes_on(folder: Path, resume: bool) -> bool:
     except (RuntimeError, ValueError):
         return is_restarted
     return is_begun
+
+
+def fresh_store(timeout: timedelta) -> dist.Store | None:
+    """A store for the processes of this start alone, in which they can find each other; None: torch's own way is fine.
+
+    Torchrun's store still has what the processes of the start before wrote, and torch 2.11 to 2.14 read it as if it
+    were new (pytorch/pytorch issue 135712): they connect to processes that are dead, or wait for them. Nor is the
+    number of restarts the same on all machines. So the first process thinks of a name for this start, and whoever gets
+    its own word back under a name knows that the name is not of a start before.
+
+    Raises: dist.DistStoreError - not all processes came.
+    """
+    notes = _open_notes()
+    if notes is None or not is_started_by_torchrun():
+        return None
+    notes.set_timeout(timeout)
+    return dist.PrefixStore(meet(notes, int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"]), timeout), notes)
+
+
+def meet(notes: dist.Store, rank: int, world: int, timeout: timedelta) -> str:
+    """The name of this start, the same for its processes, and for those of no other start. Raises DistStoreError."""
+    name = word = uuid.uuid4().hex
+    absent = set(range(1, world)) if rank == 0 else {0}
+    end = time.monotonic() + timeout.total_seconds()
+    if rank == 0:
+        notes.set("start", name)
+    while True:
+        for other in list(absent):
+            if rank == 0 and notes.check([f"{name}/here/{other}"]):
+                notes.set(f"{name}/back/{other}", notes.get(f"{name}/here/{other}").decode())
+                absent.discard(other)
+            elif rank != 0 and notes.check(["start"]):
+                name = notes.get("start").decode()
+                notes.set(f"{name}/here/{rank}", word)
+                back = f"{name}/back/{rank}"
+                if notes.check([back]) and notes.get(back).decode() == word:
+                    absent.discard(other)
+        if not absent:
+            return name
+        if time.monotonic() > end:
+            raise dist.DistStoreError(f"process {rank} waited for {sorted(absent)} in vain")
+        time.sleep(_PAUSE_SECONDS)
 
 
 def _open_notes() -> dist.Store | None:

@@ -115,7 +115,11 @@ def test_the_python_way(zoo: Zoo, tone_folder: Callable[..., Path], tmp_path: Pa
 def test_check_needs_no_data(zoo: Zoo, recipe: str) -> None:
     (report,) = json.loads(zoo("check", recipe, "--json").stdout)
     assert report["parameters"] > 1e5
-    assert report["memory_gib_estimate"] > 0
+    memory = report["memory_gib"]
+    parts = ("weights", "gradients", "optimiser", "activations")
+    assert sum(memory[part] for part in parts) == pytest.approx(memory["total"], abs=0.003)
+    assert memory["optimiser"] == pytest.approx(8 * report["parameters"] / 2**30, abs=0.001)
+    assert memory["total_on_a_gpu_in_bf16"] < memory["total"] + 0.1
 
 
 def test_check_counts_and_traces(zoo: Zoo, tone_folder: Callable[..., Path], tmp_path: Path) -> None:

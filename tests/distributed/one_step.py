@@ -46,7 +46,7 @@ def found(data: Path, command: str, accumulate: int, group: Group = ALONE) -> di
         assert group.world == 1 or len(few) < run.eval_loader._sampler.num_batches()
     batches = list(run.train_loader.epoch(0))
     optimiser = torch.optim.AdamW(model.parameters(), lr=0.0, fused=True)
-    plan = make_plan(recipe, run.found, CPU)
+    plan = make_plan(recipe, run.found, CPU, model)
     stepper = Stepper(model, objective, run.make_inputs, optimiser, plan, lambda is_bad: is_bad, group)
     taken = stepper.take(batches[:accumulate], 0, 0, 1.0)
     return {

@@ -2,7 +2,7 @@
 
 In a process of its own, because the run-time checks of annotations in the tests are no part of a user's program. Called
 with a backend of torch.compile and names of cases, each with `+lengths` where the clips are of different length; prints
-a line of JSON a case.
+a line of JSON a case. With the backend `widths`, counts the graphs that batches of many widths take instead.
 """
 
 import copy
@@ -61,9 +61,35 @@ def losses(model: nn.Module, case: str, with_lengths: bool) -> list[float]:
     return found
 
 
+def graphs_of_widths(case: str) -> dict[str, Any]:
+    """How many graphs a dozen widths of the input take, in training and in evaluation, with the same answers."""
+    name, fields = CASES[case]
+    model = zoo.build(name, **fields)
+    graphs = {}
+    for mode in ("training", "evaluation"):
+        torch._dynamo.reset()
+        counters.clear()
+        compiled = copy.deepcopy(model)
+        compiled.compile(backend="eager", fullgraph=True)
+        with torch.set_grad_enabled(mode == "training"):
+            for width in (96, 80, 50, 64, 33, 48, 77, 95, 66, 90, 85, 71):
+                log_mel, num_frames = torch.randn(BATCH, 128, width), torch.tensor([width, width // 2, 20, 16])
+                answers = [
+                    one.train(mode == "training")(log_mel, num_frames, clip_keys(0, 0, torch.arange(BATCH)))
+                    for one in (model, compiled)
+                ]
+                torch.testing.assert_close(*answers)
+        graphs[mode] = counters["stats"]["unique_graphs"]
+    return {"case": case, "graphs": graphs}
+
+
 def main() -> None:
     """Prints what every case gave."""
     backend, *cases = sys.argv[1:]
+    if backend == "widths":
+        for case in cases:
+            print(json.dumps(graphs_of_widths(case)), flush=True)
+        return
     for wanted in cases:
         case, _, lengths = wanted.partition("+")
         name, fields = CASES[case]

@@ -54,6 +54,16 @@ def test_other_families_are_one_graph_with_the_same_losses() -> None:
         check(report, 0.0)
 
 
+@pytest.mark.parametrize(
+    "case", ["ast", *(pytest.param(case, marks=pytest.mark.slow) for case in ("passt", "pretrain"))]
+)
+def test_widths_share_graphs(case: str) -> None:
+    """One for the first width, and then one or two for all others."""
+    (report,) = run("widths", case)
+    assert 2 <= report["graphs"]["training"] <= 3
+    assert 2 <= report["graphs"]["evaluation"] <= 3
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("case", ALL)
 def test_every_family_compiled_for_this_machine_has_the_same_losses(case: str) -> None:

@@ -151,6 +151,23 @@ def test_bf16_is_close_and_comes_back_as_float32() -> None:
     torch.testing.assert_close(half, exact, rtol=0.05, atol=0.1)
 
 
+def test_a_compiled_model_runs_as_it_is_written() -> None:
+    """Its batches are of many widths, each of which might be compiled anew."""
+    model, compiled = Model(), []
+
+    def backend(graph: Any, _: Any) -> Any:
+        compiled.append(graph)
+        return graph.forward
+
+    expected = predict_all(model, FakeLoader([4, 6]), Recorder(), "cpu").scores
+    model.compile(backend=backend)
+    assert torch.equal(predict_all(model, FakeLoader([4, 6]), Recorder(), "cpu").scores, expected)
+    assert not compiled
+    log_mel = torch.randn(2, 2, NUM_SAMPLES)
+    model(log_mel, torch.full((2,), NUM_SAMPLES), torch.arange(2))
+    assert compiled  # elsewhere it is compiled
+
+
 def test_an_objective_is_averaged_over_clips() -> None:
     def objective(model: nn.Module, inputs: Inputs) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
         assert not torch.is_grad_enabled()

@@ -115,6 +115,7 @@ def test_torchs_own_random_numbers_are_left_alone(manifest: Manifest) -> None:
 def test_workers_are_not_forked_and_outlive_signals_to_all(manifest: Manifest) -> None:
     """A fork of a process that holds CUDA hangs. Ctrl-C, and SIGTERM from torchrun or a job's scheduler, come to every
     process, but are for the main one, which saves a checkpoint with the batches that still come."""
+    forkserver._forkserver._stop()  # one that another test has started hears SIGTERM
     loader = make(manifest, 1)
     context = loader._loader.multiprocessing_context
     assert context is not None

@@ -103,6 +103,7 @@ def test_the_head_comment_is_the_first_block() -> None:
     assert head_comment("\ufeff\n\n#x\r\nname: y") == "x"
     assert head_comment("name: x\n# later\n") == ""
     assert head_comment("") == ""
+    assert head_comment("# yaml-language-server: $schema=a.json\n# What: x\n") == "What: x"
 
 
 @pytest.mark.parametrize("name", ["pretrain/ssast-patch-base", "finetune/folder/ast-base"])

@@ -1,6 +1,9 @@
 """What a process knows from torchrun, and what is remembered for it: told once, resumed by itself."""
 
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -12,7 +15,15 @@ from zoo.cli.program import app, main
 from zoo.data.config import DataConfig
 from zoo.errors import RecipeError
 from zoo.provenance import pick_device
-from zoo.torchrun import goes_on, is_first_to_say, is_main_process, is_started_by_torchrun, local_rank, processes_here
+from zoo.torchrun import (
+    goes_on,
+    is_first_to_say,
+    is_main_process,
+    is_started_by_torchrun,
+    local_rank,
+    meet,
+    processes_here,
+)
 from zoo.train.plan import Report
 from zoo.use.console import Console
 
@@ -84,6 +95,31 @@ def test_a_restart_resumes_what_this_torchrun_began(monkeypatch: pytest.MonkeyPa
             assert goes_on(run, False)
             assert not goes_on(other, False)  # a restart is no licence to write over another run
             assert goes_on(other, True)
+
+
+def test_processes_of_one_start_meet_and_none_of_the_start_before(port: int) -> None:
+    def come(rank: int, wait: float = 0.0) -> str:
+        time.sleep(wait)
+        notes = dist.TCPStore("localhost", port, is_master=False, wait_for_workers=False)
+        return meet(notes, rank, 3, timedelta(seconds=20))
+
+    names = []
+    for _ in range(
+        3
+    ):  # starts; the first process is the last to come, and all others find the name of the start before
+        with ThreadPoolExecutor(3) as pool:
+            found = list(pool.map(come, range(3), (0.2, 0.0, 0.1)))
+        assert len(set(found)) == 1
+        names.append(found[0])
+    assert len(set(names)) == 3
+
+
+def test_a_process_that_never_comes(port: int) -> None:
+    notes = dist.TCPStore("localhost", port, is_master=False, wait_for_workers=False)
+    with pytest.raises(dist.DistStoreError, match=r"process 0 waited for \[1\] in vain"):
+        meet(notes, 0, 2, timedelta(seconds=0.1))
+    with pytest.raises(dist.DistStoreError, match=r"process 1 waited for \[0\] in vain"):
+        meet(notes, 1, 2, timedelta(seconds=0.1))
 
 
 def test_without_a_store_the_number_of_restarts_decides(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from zoo.audio.log_mel import LogMel
 from zoo.config import Config
 from zoo.errors import ShapeError
+from zoo.precision import exactly
 
 _CPU_SAMPLES = 160_000  # at once, where a gradient is wanted: more leaves the cache between two steps
 _DEVICE_SAMPLES = 20_000_000  # at once: every step holds some 200 MB
@@ -176,9 +177,8 @@ def real_samples(
 
 
 def without_autocast(device: torch.device) -> AbstractContextManager[object]:
-    """Half precision would cost a log-mel its quiet bands; some devices, as meta, know no autocast."""
-    is_known = torch.amp.is_autocast_available(device.type)
-    return torch.autocast(device.type, enabled=False) if is_known else nullcontext()
+    """Rounded products would cost a log-mel its quiet bands; some devices, as meta, know no autocast."""
+    return exactly(device) if torch.amp.is_autocast_available(device.type) else nullcontext()
 
 
 def clips_at_once(waveform: Float[Tensor, "batch sample"]) -> int:

@@ -62,6 +62,27 @@ def check(
         Console().checks(reports, traces)
 
 
+@app.command()
+def schema(
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="File to write; without it stdout.")] = None,
+    as_json: Json = False,
+) -> None:
+    """The JSON Schema of recipes, for editors: completion, documentation and checks while you type.
+
+    Example:  zoo schema --out recipe.schema.json
+
+    Begin a recipe with the line  # yaml-language-server: $schema=recipe.schema.json
+    """
+    from zoo.disk import written_whole
+    from zoo.recipe.schema import schema_text
+
+    if out is None:
+        typer.echo(schema_text(), nl=False)  # is JSON, asked for or not
+        return
+    with written_whole(out) as path:
+        path.write_text(schema_text(), encoding="utf-8")
+
+
 def _train(
     command: str, recipe: str, overrides: list[str] | None, out: Path | None, resume: bool, as_json: bool
 ) -> None:

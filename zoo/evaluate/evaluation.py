@@ -165,12 +165,17 @@ def _collect(
 
 @contextlib.contextmanager
 def _evaluating(model: nn.Module, device: torch.device | str, precision: Precision) -> Iterator[None]:
-    """Without gradients, in eval mode, with positions for clips of any length; afterwards as before."""
+    """Without gradients, in eval mode, with positions for clips of any length; afterwards as before.
+
+    A model that was compiled for training runs as it is written: batches of ever other widths would be compiled anew,
+    for longer than most evaluations take.
+    """
     was_training = model.training
     model.eval()
     any_length = getattr(model, "any_length", contextlib.nullcontext)
+    uncompiled = torch.compiler.set_stance("force_eager")
     try:
-        with torch.no_grad(), arithmetic(precision, torch.device(device)), any_length():
+        with torch.no_grad(), arithmetic(precision, torch.device(device)), any_length(), uncompiled:
             yield
     finally:
         model.train(was_training)

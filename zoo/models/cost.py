@@ -6,7 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from zoo.models.masked_patch import MaskedPatchModel
 from zoo.models.registry import ModelConfig, build_model
+from zoo.nn.masking import draw_mask
 
 
 def num_parameters(model: nn.Module) -> int:
@@ -17,7 +19,10 @@ def num_parameters(model: nn.Module) -> int:
 def build_on_meta(config: ModelConfig, *, pretraining: bool = False) -> nn.Module:
     """The model without memory for its numbers, in eval mode: one of any size answers at once."""
     with torch.device("meta"):
-        return build_model(config, pretraining=pretraining).eval()
+        model = build_model(config, pretraining=pretraining).eval()
+    if isinstance(model, MaskedPatchModel):
+        model.sampler = draw_mask  # the released one looks at its numbers, of which there are none; it costs the same
+    return model
 
 
 def num_tokens(config: ModelConfig, num_frames: int | None = None) -> int:
@@ -40,6 +45,31 @@ def flops_per_clip(config: ModelConfig, num_frames: int | None = None, *, pretra
     model = build_on_meta(config, pretraining=pretraining).requires_grad_(False)
     with FlopCounterMode(display=False) as counter:
         model(_one_clip(config, num_frames))
+    return counter.get_total_flops()
+
+
+def training_flops_per_clip(model: nn.Module, n_frames: int | None = None) -> int:
+    """Operations of one clip in training, forward and backward, a multiply-add counted as two.
+
+    Counted as training runs: after patchout, and without the gradients of frozen parameters and of what lies before
+    them. What activation checkpointing computes twice counts once, as is the custom for utilisation; the loss and the
+    optimiser, thousandths of it, are left out.
+
+    Args:
+        model: on any device, with what is frozen; only its config and its `requires_grad` are looked at.
+        n_frames: length of the clip; None means the config's.
+    """
+    known: Any = model
+    copy = build_on_meta(known.config, pretraining=isinstance(model, MaskedPatchModel)).train()
+    copy.requires_grad_(False)
+    trained = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
+    for name, parameter in copy.named_parameters():
+        parameter.requires_grad_(name in trained)
+    with FlopCounterMode(display=False) as counter:
+        answer = copy(_one_clip(known.config, n_frames))
+        outputs = [answer] if isinstance(answer, Tensor) else [task.output for task in answer]
+        if trained:
+            torch.stack([output.sum() for output in outputs]).sum().backward()
     return counter.get_total_flops()
 
 

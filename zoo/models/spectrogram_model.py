@@ -154,7 +154,8 @@ def check_input(
             f"log_mel: found {log_mel.shape[2]} frames - expected at most {max_frames}, for which the position table "
             f"of a model with n_frames {config.n_frames} has columns - cut the clip, or build with a larger n_frames"
         )
-    is_known = num_frames is not None and num_frames.device.type == "cpu" and not torch.compiler.is_compiling()
+    # Neither where it would mean to wait for a GPU, nor where there are only shapes.
+    is_known = type(num_frames) is Tensor and num_frames.device.type == "cpu" and not torch.compiler.is_compiling()
     if num_frames is not None and is_known and num_frames.numel() and int(num_frames.max()) > log_mel.shape[2]:
         raise ShapeError(
             f"num_frames: found {int(num_frames.max())} for an input of {log_mel.shape[2]} frames - expected no more - "

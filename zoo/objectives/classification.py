@@ -15,6 +15,7 @@ from zoo.data.batch import Inputs
 from zoo.errors import DataError, RecipeError, ShapeError
 from zoo.objectives.class_weights import ClassWeights, weigh_classes
 from zoo.objectives.objective import Objective, Task
+from zoo.precision import exactly
 
 
 def _as_tuple(value: Any) -> Any:
@@ -97,7 +98,7 @@ def classification_loss(
             f"logits: found {tuple(logits.shape)} against targets {tuple(inputs.target.shape)} (clips, classes) - "
             "expected the same - set model.num_classes to the number of labels"
         )
-    with torch.autocast(device_type=logits.device.type, enabled=False):
+    with exactly(logits.device):
         function = cross_entropy if loss == "ce" else binary_cross_entropy
         value = function(logits.float(), inputs.target.float(), label_smoothing, weights)
     count = torch.full((), float(logits.shape[0]), device=logits.device)

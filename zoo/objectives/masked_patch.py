@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from zoo.config import Config
 from zoo.data.batch import Inputs
 from zoo.objectives.objective import Objective, Task
+from zoo.precision import exactly
 
 _VARIANCE_FLOOR = 1e-6
 
@@ -55,7 +56,7 @@ def masked_patch_loss(
     """(loss, masked patches, scalars) of a model that answers with (output, target, length) twice: to reconstruct and
     to classify. Both have as many masked patches, whichever they are."""
     reconstruct, classify = model(inputs.log_mel, inputs.num_frames, inputs.keys)
-    with torch.autocast(device_type=inputs.log_mel.device.type, enabled=False):
+    with exactly(inputs.log_mel.device):
         error = reconstruction_error(*_prepared(reconstruct, config.normalise_targets))
         triple = _prepared(classify, config.normalise_targets)
         nce, accuracy, chance = info_nce(*triple, config.temperature, config.softmax_over)

@@ -55,5 +55,7 @@ def head_comment(text: str) -> str:
     for line in text.lstrip("\ufeff\n\r ").splitlines():
         if not line.startswith("#"):
             break
+        if line.startswith("# yaml-language-server:"):
+            continue  # said to an editor
         lines.append(line.removeprefix("#").removeprefix(" ").rstrip())
     return "\n".join(lines).strip()

@@ -1,7 +1,9 @@
 """Recipe -> the plan of a run: its length in clips, what is due when, and how it computes."""
 
 import torch
+from torch import nn
 
+from zoo.models.cost import training_flops_per_clip
 from zoo.precision import Precision, dtype_of
 from zoo.recipe import Recipe
 from zoo.run.data import FoundData, clips_per_epoch, clips_per_step, plan_clips
@@ -10,8 +12,11 @@ from zoo.train.plan import Plan
 from zoo.train.rate import matmul_rate
 
 
-def make_plan(recipe: Recipe, found: FoundData, device: torch.device) -> Plan:
-    """What a recipe says about a run over the data that were found. Measures the device's speed, in a moment."""
+def make_plan(recipe: Recipe, found: FoundData, device: torch.device, model: nn.Module) -> Plan:
+    """What a recipe says about a run over the data that were found. Measures the device's speed, in a moment.
+
+    model: what is trained, with what is frozen: its operations are counted.
+    """
     num_train, precision = found.num_train, pick_precision(recipe, device)
     in_epoch, in_step = clips_per_epoch(recipe, num_train), clips_per_step(recipe, num_train)
     return Plan(
@@ -29,6 +34,7 @@ def make_plan(recipe: Recipe, found: FoundData, device: torch.device) -> Plan:
         monitor=None if found.eval is None else f"eval/{recipe.metric}",
         monitor_mode="min" if recipe.metric == "loss" else "max",
         patience=recipe.evaluate.patience,
+        flops_per_clip=training_flops_per_clip(model),
         peak_flops=matmul_rate(device, dtype_of(precision)),
     )
 

@@ -33,7 +33,7 @@ from zoo.run.summary import choices, describe_run, final_metrics, write_summary
 from zoo.train.checkpoint import Checkpoints, load_checkpoint, load_trainer
 from zoo.train.logbook import Book, Logbook, Scalars, SilentLogbook
 from zoo.train.loop import fit
-from zoo.train.memory import out_of_memory_told
+from zoo.train.out_of_memory import out_of_memory_told
 from zoo.train.plan import Report
 
 OBJECTIVE_OF = {"pretrain": "masked-patch", "finetune": "classification"}
@@ -84,7 +84,6 @@ def _train_in(
     torch.manual_seed(recipe.seed)
     data = prepare_data(recipe, device, group=group)
     assert data.train_loader is not None
-    plan = make_plan(recipe, data.found, device)
     length = length_of(recipe, data.found)
     schedule = recipe.schedule.build(length)
     recipe.train.average.check(length.epochs)
@@ -101,6 +100,7 @@ def _train_in(
     if recipe.train.activation_checkpointing:
         recompute_activations(model)
     optimiser = recipe.optim.build(model)
+    plan = make_plan(recipe, data.found, device, model)
     averager = recipe.train.average.build(model)
     loss_weights = class_weights(recipe, data.found.train, data.found.labels)
     if isinstance(recipe.objective, ClassificationConfig):

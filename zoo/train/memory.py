@@ -1,120 +1,174 @@
-"""Out of memory, told in one line: how much was in use, of how much, and what to change."""
+"""How much memory a training step takes, found by running it on tensors that have shapes and no numbers.
 
-import contextlib
-import importlib
-import math
-import os
-import sys
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+torch's `FakeTensorMode` runs every operation of forward and backward pass without computing or allocating, and frees
+its tensors when it would free them in earnest. So nothing about a model has to be known here, and a new one is counted
+right. What is inside of one operation is not seen: the working memory of convolutions and matrix products.
+"""
+
+import itertools
+import weakref
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
-from zoo.errors import ZooError
+from zoo.data.batch import Inputs
+from zoo.precision import Precision, arithmetic
 
-resource: Any
-try:
-    resource = importlib.import_module("resource")
-except ImportError:  # on Windows
-    resource = None
-
-_GIB = 2**30
-_TOLD_BY = (
-    "can't allocate memory",  # torch's allocator of the CPU
-    "not enough memory",  # the same on Windows
-    "out of memory",  # CUDA, where it is no OutOfMemoryError: cuDNN, streams, a driver
-    "cublas_status_alloc_failed",
-)
-_CGROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
-_NOTEWORTHY = 0.02
+CUDA_BLOCK = 512
+"""Bytes: what torch's allocator of a GPU rounds every tensor up to."""
+CUDA_WORKSPACE = 32 * 2**20
+"""Bytes: what cuBLAS asks torch for once, on recent GPUs. It is in `torch.cuda.max_memory_allocated`."""
+CUDA_CONTEXT = 600 * 2**20
+"""Bytes: about what a process takes of a GPU for the driver and its kernels. torch does not count it."""
 
 
-@contextlib.contextmanager
-def out_of_memory_told(device: torch.device, what: str, batch_size: int, cures: Sequence[str]) -> Iterator[None]:
-    """Turns what runs out of memory within into one line.
+@dataclass(frozen=True)
+class MemoryUse:
+    """Bytes by part at the moment at which a step takes most."""
+
+    weights: int
+    """And buffers; float32."""
+    gradients: int
+    """Of what is trained; float32."""
+    optimiser: int
+    """Two moments of Adam."""
+    average: int
+    """A copy of the weights that are averaged; 0 without."""
+    buckets: int
+    """Gradients on their way between processes; 0 for one."""
+    workspace: int
+    """A constant of a GPU's libraries; 0 on a CPU."""
+    activations: int
+    """The rest: what the forward pass keeps for the backward pass, the weights rounded by autocast, the batch, and what
+    is in work; less than that where a step takes most before its gradients are there."""
+
+    @property
+    def total(self) -> int:
+        """All parts together: what `torch.cuda.max_memory_allocated` says."""
+        return sum(asdict(self).values())
+
+
+class Allocations(TorchDispatchMode):
+    """While it is on, counts the bytes of all tensors that are made: those there are, and the most there were.
+
+    rounded_to: each is counted as a multiple of so many bytes.
+    """
+
+    def __init__(self, rounded_to: int = 1) -> None:
+        super().__init__()
+        self.now = self.peak = 0
+        self._rounded_to = rounded_to
+        self._known: set[int] = set()
+
+    def __torch_dispatch__(
+        self,
+        func: Callable[..., Any],
+        types: Iterable[type],
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """Called by torch for every operation."""
+        out = func(*args, **(kwargs or {}))
+        for tensor in tree_leaves(out):
+            if isinstance(tensor, Tensor):
+                self._count(tensor.untyped_storage())
+        return out
+
+    def _count(self, storage: torch.UntypedStorage) -> None:
+        if id(storage) in self._known:  # a view, or changed in place
+            return
+        size = -(-storage.nbytes() // self._rounded_to) * self._rounded_to
+        self._known.add(id(storage))
+        self.now += size
+        self.peak = max(self.peak, self.now)
+        weakref.finalize(storage, self._freed, id(storage), size)
+
+    def _freed(self, identity: int, size: int) -> None:
+        self._known.discard(identity)
+        self.now -= size
+
+
+def run_step(
+    model: nn.Module,
+    objective: Callable[[nn.Module, Inputs], Sequence[Any]],
+    make_part: Callable[[], Inputs],
+    accumulate: int,
+    update: Callable[[], object],
+    precision: Precision,
+    device: torch.device,
+) -> None:
+    """A step in the order of the training loop; gradients are dropped at its beginning, before the forward pass."""
+    for parameter in model.parameters():
+        parameter.grad = None
+    for _ in range(min(accumulate, 2)):  # a third part is like the second
+        with arithmetic(precision, device):
+            loss = objective(model, make_part())[0]
+        loss.backward()
+        del loss
+    update()
+
+
+def memory_of_step(
+    model: nn.Module,
+    objective: Callable[[nn.Module, Inputs], Sequence[Any]],
+    make_part: Callable[[], Inputs],
+    *,
+    accumulate: int = 1,
+    precision: Precision = "fp32",
+    on_cuda: bool = False,
+    num_averages: int = 0,
+    num_processes: int = 1,
+) -> MemoryUse:
+    """What training takes, by a trial without memory.
 
     Args:
-        device: where the model is.
-        what: was being done: `training`, `evaluation`.
-        batch_size: clips at once.
-        cures: settings that would need less, those first that cost least; the line lists them in this order.
-
-    Raises:
-        ZooError: the memory of the device, or of this machine, is used up. All other errors pass as they are.
+        model: on the meta device, in training mode, with what is frozen; of no use afterwards.
+        make_part: makes one part of a batch of random or empty numbers on the CPU.
+        on_cuda: count what a GPU's allocator and libraries take too.
+        num_averages: copies of the weights beside the model.
+        num_processes: with more than one, DistributedDataParallel has its own copy of the gradients.
     """
-    try:
-        yield
-    except (RuntimeError, MemoryError) as error:  # torch.OutOfMemoryError is a RuntimeError
-        if not is_out_of_memory(error):
-            raise
-        # The machine's own memory can run out under training on a GPU too.
-        is_on_host = isinstance(error, MemoryError) or "cpu" in str(error).lower()
-        place = torch.device("cpu") if is_on_host else device
-        advice = ", or ".join(cures) if cures else "a smaller model, or a machine with more memory"
-        raise ZooError(
-            f"{what}: ran out of {_memory_in_words(place)} with {batch_size} clips at once - expected it to fit - "
-            f"try {advice}"
-        ) from error
+    cpu = torch.device("cpu")
+    with torch._subclasses.FakeTensorMode(), Allocations(CUDA_BLOCK if on_cuda else 1) as allocated:
+        _allocate(model)
+        weights = allocated.now
+        trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        moments = [torch.empty_like(parameter) for parameter in (*trained, *trained)]
+        optimiser = allocated.now - weights
+        gradients = optimiser // 2
+        copies = [torch.empty_like(p) for p, _ in itertools.product(model.parameters(), range(num_averages))]
+        average = allocated.now - weights - optimiser
+        buckets = [torch.empty_like(parameter) for parameter in trained if num_processes > 1]
+        allocated.peak = resting = allocated.now
+        run_step(model, objective, make_part, accumulate, lambda: None, precision, cpu)
+        peak = allocated.peak
+        in_buckets = resting - weights - optimiser - average
+        del moments, copies, buckets
+    return MemoryUse(
+        weights=weights,
+        gradients=gradients,
+        optimiser=optimiser,
+        average=average,
+        buckets=in_buckets,
+        workspace=CUDA_WORKSPACE if on_cuda else 0,
+        activations=max(peak - resting - gradients, 0),
+    )
 
 
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that memory is used up; torch has no one class for it."""
-    if isinstance(error, torch.OutOfMemoryError | MemoryError):
-        return True
-    text = str(error).lower()
-    return isinstance(error, RuntimeError) and any(told in text for told in _TOLD_BY)
-
-
-def peak_memory_gib(device: torch.device) -> float | None:
-    """The most that this process has used so far: of the GPU as torch counts it, of a machine the resident memory.
-
-    None where nobody counts it.
-    """
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device) / _GIB
-    if resource is None:
-        return None
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak * (1 if sys.platform == "darwin" else 1024) / _GIB
-
-
-def total_memory_gib(device: torch.device) -> float | None:
-    """Of the GPU; or of the machine, or the part of it that a container may use. None where nobody says it."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_properties(device).total_memory / _GIB
-    limits = [_number_in(Path(name)) for name in _CGROUP_LIMITS]
-    with contextlib.suppress(AttributeError, ValueError, OSError):  # no sysconf on Windows
-        limits.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
-    known = [limit for limit in limits if limit is not None and limit > 0]
-    return min(known) / _GIB if known else None
-
-
-def _memory_in_words(device: torch.device) -> str:
-    """`GPU memory (peak 75.10 GiB of 79.20 GiB; 3.00 GiB in use by others)`."""
-    name = "GPU memory" if device.type == "cuda" else "memory"
-    peak, total = peak_memory_gib(device), total_memory_gib(device)
-    told = "" if peak is None else f"peak {peak:.2f} GiB"
-    told += "" if total is None else f"{' of' if told else 'of'} {total:.2f} GiB"
-    others = _used_by_others_gib(device)
-    if total is not None and others > _NOTEWORTHY * total:
-        told += f"; {others:.2f} GiB in use by others"
-    return f"{name} ({told})" if told else name
-
-
-def _used_by_others_gib(device: torch.device) -> float:
-    """Of the GPU: by other processes, and by CUDA itself."""
-    if device.type != "cuda":
-        return 0.0
-    try:
-        free, total = torch.cuda.mem_get_info(device)
-    except RuntimeError:  # a device that is in no state to answer
-        return math.nan
-    return (total - free - torch.cuda.memory_reserved(device)) / _GIB
-
-
-def _number_in(file: Path) -> int | None:
-    try:
-        return int(file.read_text())
-    except (OSError, ValueError):  # absent, or "max"
-        return None
+def _allocate(model: nn.Module) -> None:
+    """Puts empty tensors in the place of all parameters and buffers, those that modules share once."""
+    made: dict[int, Any] = {}
+    for module in model.modules():
+        for tensors in (module._parameters, module._buffers):
+            for name, tensor in tensors.items():
+                if tensor is not None and id(tensor) not in made:
+                    empty = torch.empty(tensor.shape, dtype=tensor.dtype)
+                    is_parameter = isinstance(tensor, nn.Parameter)
+                    made[id(tensor)] = nn.Parameter(empty, tensor.requires_grad) if is_parameter else empty
+                if tensor is not None:
+                    tensors[name] = made[id(tensor)]

@@ -7,14 +7,17 @@ from typing import Any
 
 import torch
 from PIL import Image
+from torch import nn
 
 from zoo.audio.picture import draw_log_mels
-from zoo.models.cost import build_on_meta, flops_per_clip, num_parameters, num_tokens
+from zoo.models.cost import build_on_meta, flops_per_clip, num_parameters, num_tokens, training_flops_per_clip
 from zoo.models.registry import build_model, presets
+from zoo.precision import Precision
 from zoo.recipe import Recipe, find_recipe, read_recipe
 from zoo.run import find_data, prepare_data
 from zoo.run.data import check_parts
 from zoo.run.folder import check_front_end, read_init
+from zoo.run.memory import describe_memory, device_memory, memory_of_run
 from zoo.run.planning import length_of
 from zoo.run.warnings import data_warnings
 from zoo.use.class_report import describe_classes
@@ -56,6 +59,7 @@ def check_recipe(path: str | Path, overrides: Sequence[str] = ()) -> dict[str, A
         init_notes = [*check_front_end(recipe, source), *check_fit(model, source, recipe.init)]
     groups = recipe.optim.groups(model)
     flops = flops_per_clip(config, pretraining=pretraining)
+    training_flops = training_flops_per_clip(model)
     report: dict[str, Any] = {
         "recipe": str(where),
         "name": recipe.name,
@@ -65,7 +69,9 @@ def check_recipe(path: str | Path, overrides: Sequence[str] = ()) -> dict[str, A
         "trained_parameters": sum(parameter.numel() for group in groups for parameter in group["params"]),
         "tokens": num_tokens(config),
         "flops_per_clip": flops,
-        "memory_gib_estimate": round(estimate_memory_gib(recipe, parameters, num_tokens(config)), 2),
+        "training_flops_per_clip": training_flops,
+        "training_teraflop_per_step": round(training_flops * recipe.train.batch_size / 1e12, 4),
+        "memory_gib": describe_training_memory(recipe, model),
         "train_clips": found.num_train,
         "eval_clips": found.num_eval,
         "eval_clips_also_trained_on": found.num_overlap,
@@ -83,7 +89,7 @@ def check_recipe(path: str | Path, overrides: Sequence[str] = ()) -> dict[str, A
             "clips_to_see": length.total_clips,
             "steps": math.ceil(length.steps),
             "epochs": round(length.epochs, 2),
-            "training_petaflop": round(3 * flops * length.total_clips / 1e15, 4),
+            "training_petaflop": round(training_flops * length.total_clips / 1e15, 4),
         }
     else:
         report["note"] = "no training data found: set data.train=FOLDER-OR-MANIFEST to count clips and steps"
@@ -92,20 +98,32 @@ def check_recipe(path: str | Path, overrides: Sequence[str] = ()) -> dict[str, A
     return report
 
 
-def estimate_memory_gib(recipe: Recipe, parameters: int, tokens: int) -> float:
-    """A rough need of a training step in GiB.
+def describe_training_memory(recipe: Recipe, model: nn.Module) -> dict[str, Any]:
+    """What a step takes, in GiB by part, on the device that the recipe would train on here, with whether it fits.
 
-    Weights, gradients and the two moments of AdamW are 16 bytes a parameter. Of the activations, each layer keeps
-    about 34 numbers a token and channel for the backward pass (Korthikanti et al. 2022, eq. 2 without the attention
-    matrix, which fused kernels never store), in 2 or 4 bytes.
+    A recipe that leaves the device open and would train on a CPU here is also told what it takes of a GPU.
     """
-    model = recipe.model
-    width, depth = getattr(model, "embed_dim", 64), getattr(model, "depth", 2)
-    is_auto_bf16 = recipe.train.precision == "auto" and torch.cuda.is_available() and torch.cuda.is_bf16_supported()
-    number = 2 if recipe.train.precision == "bf16" or is_auto_bf16 else 4
-    passes = 2 if recipe.objective.kind == "masked-patch" and getattr(model, "separate_masks", False) else 1
-    activations = passes * recipe.train.batch_size * tokens * width * depth * 17 * number
-    return float((16 * parameters + activations) / 2**30)
+    device = recipe.train.device
+    on_cuda = device == "cuda" or (device == "auto" and torch.cuda.is_available())
+    available = (
+        None if on_cuda and not torch.cuda.is_available() else device_memory(torch.device("cuda" if on_cuda else "cpu"))
+    )
+    precision = _precision(recipe, on_cuda)
+    use = memory_of_run(recipe, model, precision, on_cuda=on_cuda)
+    report = {"device": f"{'GPU' if on_cuda else 'CPU'}, {precision}", **describe_memory(use, available)}
+    if device == "auto" and not on_cuda:
+        precision = _precision(recipe, True)
+        use = memory_of_run(recipe, model, precision, on_cuda=True)
+        report[f"total_on_a_gpu_in_{precision}"] = round(use.total / 2**30, 3)
+    return report
+
+
+def _precision(recipe: Recipe, on_cuda: bool) -> Precision:
+    """As `zoo.run.train.pick_precision`, but that a GPU which is not here is taken for one with bf16."""
+    if recipe.train.precision != "auto":
+        return recipe.train.precision
+    has_bf16 = on_cuda and (not torch.cuda.is_available() or torch.cuda.is_bf16_supported())
+    return "bf16" if has_bf16 else "fp32"
 
 
 def trace_recipe(path: str | Path, overrides: Sequence[str], picture: Path) -> dict[str, Any]:

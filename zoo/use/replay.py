@@ -11,7 +11,7 @@ from zoo.data.batch import Batch
 from zoo.data.one_clip import alone, members
 from zoo.run.black_box import BlackBox, as_text, read_black_box
 from zoo.train.incident import Incident
-from zoo.train.memory import out_of_memory_told
+from zoo.train.out_of_memory import out_of_memory_told
 from zoo.use.evaluate import Counting, uncounted
 from zoo.use.replay_advice import advise
 from zoo.use.replay_step import Outcome, Step, rebuild
