@@ -148,7 +148,9 @@ def assert_stopped(running: Running, name: str) -> None:
     assert not (running.folder / "summary.json").exists()
     told = [line for line in said.splitlines() if line.startswith(f"interrupted by {name} after ")]
     clips = json.loads((running.folder / "checkpoints/last/config.json").read_text())["clips"]
-    assert told == [f"interrupted by {name} after {clips} clips; the checkpoint is written: resume"], said
+    assert told == [
+        f"interrupted by {name} after {clips} clips; the checkpoint is written: the same command with --resume goes on from it"
+    ], said
 
 
 def test_a_mistake_is_told_once(sounds: Path, tmp_path: Path, two: Path) -> None:

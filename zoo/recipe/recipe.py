@@ -137,6 +137,10 @@ def _recipe(document: Document, overrides: Sequence[str], for_training: bool) ->
         document.report(path, text)
     if for_training and "data" in sections and not sections["data"].train:
         document.report(("data", "train"), "found nothing - expected a folder or a manifest - add data.train=PATH")
+    is_patient = "evaluate" in sections and sections["evaluate"].patience is not None
+    if for_training and is_patient and "data" in sections and not sections["data"].eval:
+        text = "found early stopping without evaluation clips - expected some - add data.eval=PATH, or leave it out"
+        document.report(("evaluate", "patience"), text)
     document.check()
     return Recipe(**sections)
 

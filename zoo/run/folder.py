@@ -63,7 +63,7 @@ def check_folder(recipe: Recipe, out: Path, resume: bool) -> Path | None:
     if changed:
         raise RecipeError(
             f"{out}: the recipe has changed since this run began ({'; '.join(changed[:6])}) - expected the same - "
-            "put it back, or start a new run with --out"
+            "put it back, or start a new run with --out, from these weights with init.from"
         )
     return found
 

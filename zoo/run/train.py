@@ -1,6 +1,7 @@
 """Recipe -> built objects -> fit(): the only place where the parts meet."""
 
 import contextlib
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,7 @@ from zoo.train.loop import fit
 from zoo.train.out_of_memory import out_of_memory_told
 from zoo.train.plan import Report
 
+_LOG = logging.getLogger("zoo.run")
 OBJECTIVE_OF = {"pretrain": "masked-patch", "finetune": "classification"}
 
 
@@ -94,6 +96,7 @@ def _train_in(
         check_same_data(config, recipe, data.found, out)
         model.load_state_dict(weights)
         started_from, state = config["init"], load_trainer(resume_from)
+        _LOG.info("resumed at %s clips from %s", f"{state['progress']['clips']:,}", resume_from)
     elif recipe.init.path is not None:
         started_from = start_from(model, recipe, data)
     model.to(device)

@@ -148,7 +148,8 @@ def find_whole(folder: Path, resumable: bool = False) -> Path:
     told = "; ".join(f"{name}: {what}" for name, what in problems.items())
     raise CheckpointError(
         f"{folder.parent}: found no whole checkpoint ({told}) - "
-        f"expected {WEIGHTS}, {CONFIG}{f' and {TRAINER}' if resumable else ''} in one of them - start the run afresh"
+        f"expected {WEIGHTS}, {CONFIG}{f' and {TRAINER}' if resumable else ''} in one of them - start a new run, "
+        f"with another --out, and with init.from=FOLDER where {WEIGHTS} is whole"
     )
 
 

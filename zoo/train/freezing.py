@@ -27,7 +27,7 @@ def freeze(model: nn.Module, what: Freeze) -> None:
     if isinstance(what, int):
         blocks, stranger = num_blocks(model), unplaced(model)
         if not blocks or stranger is not None:
-            found = f"parameter {stranger!r}" if stranger is not None else "no encoder blocks"
+            found = "no encoder blocks" if not blocks else f"parameter {stranger!r}"
             raise RecipeError(
                 f"optim.freeze: found {what} for a model with {found} - expected a transformer, whose blocks can be "
                 "counted - set it to backbone or none"

@@ -56,6 +56,6 @@ def stopped_by(incident: Incident, box: Path | None) -> ZooError:
     look = "look at these clips" if box is None else f"zoo replay {box} tells which clip and where"
     return ZooError(
         f"training: found a loss or gradient that is {incident.in_words} - expected finite numbers - {look}; leave the "
-        "clip out, lower optim.lr or set optim.grad_clip, or go on without such steps: train.on_nonfinite=skip; the "
-        "last checkpoint is from before"
+        "clip out, lower optim.lr or set optim.grad_clip in a new run (init.from=RUN takes the weights along), or go "
+        "on without such steps: --resume train.on_nonfinite=skip"
     )

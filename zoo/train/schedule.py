@@ -35,7 +35,7 @@ class _WarmupInClips(Config):
         if clips is not None and self.warmup_clips >= 1 and self.warmup_clips > clips:
             raise RecipeError(
                 f"schedule.warmup_clips: found {self.warmup_clips:g} for a run of {clips:g} clips - "
-                "expected at most its length - shorten the warm-up, or give it as a share below 1"
+                "expected at most its length - shorten the warm-up, or give it as a share: schedule.warmup_clips=0.1"
             )
 
     def warmup_of(self, length: Length) -> float:

@@ -220,11 +220,16 @@ class Console:
     def summary(self, summary: dict[str, Any], folder: Path) -> None:
         """The end of a training run."""
         metrics = ", ".join(f"{name} {value:.4f}" for name, value in summary["metrics"].items() if value is not None)
-        self.say(f"done: {metrics or 'no evaluation'}")
+        averaged = " (average of the weights)" if str(summary.get("evaluation")).startswith("average") else ""
+        self.say(f"done{averaged}: {metrics or 'no evaluation'}")
         self.say(
             f"{summary['clips']:,} clips in {summary['seconds']:.0f} s ({summary['clips_per_second']:.1f} clips/s), "
             f"{summary['parameters']:,} parameters, {summary['bad_clips']} unusable, {summary['odd_clips']} odd files"
         )
+        if summary["stopped_early"]:
+            self.say(f"stopped early: {summary['metric']} got no better (evaluate.patience)")
+        if summary["skipped_steps"]:
+            self.say(f"{summary['skipped_steps']:,} of {summary['steps']:,} steps were not finite and not taken")
         for name, bad in summary["bad_audio"].items():
             counted = [f"{reason} ({count:,})" for kind in ("unusable", "odd") for reason, count in bad[kind].items()]
             if counted:

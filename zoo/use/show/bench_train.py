@@ -24,6 +24,7 @@ def show_bench_train(console: Console, report: dict[str, Any]) -> None:
         *_LEFT,
         "clips/s",
         "to peer",
+        "a core",
         "GFLOP a clip",
         "TFLOP/s",
         "of yardstick",
