@@ -17,6 +17,7 @@ from tests.cli.conftest import environment
 from tests.distributed.conftest import TIMEOUT, run, torchrun, workers_of
 from tests.distributed.one_step import TINY
 
+WRITTEN = "the checkpoint is written, and the same command with --resume goes on from it"
 NOT_REPEATABLE = ("seconds", "perf/", "data/seconds_waiting")
 
 
@@ -148,9 +149,7 @@ def assert_stopped(running: Running, name: str) -> None:
     assert not (running.folder / "summary.json").exists()
     told = [line for line in said.splitlines() if line.startswith(f"interrupted by {name} after ")]
     clips = json.loads((running.folder / "checkpoints/last/config.json").read_text())["clips"]
-    assert told == [
-        f"interrupted by {name} after {clips} clips; the checkpoint is written: the same command with --resume goes on from it"
-    ], said
+    assert told == [f"interrupted by {name} after {clips} clips; {WRITTEN}"], said
 
 
 def test_a_mistake_is_told_once(sounds: Path, tmp_path: Path, two: Path) -> None:

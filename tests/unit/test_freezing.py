@@ -90,7 +90,7 @@ def test_what_is_drawn_goes_on_in_frozen_parts() -> None:
         (
             "cnn-baseline",
             3,
-            "optim.freeze: found 3 for a model with parameter 'convolutions.0.weight' - expected a transformer, whose "
+            "optim.freeze: found 3 for a model with no encoder blocks - expected a transformer, whose "
             "blocks can be counted - set it to backbone or none",
         ),
         ("ast-tiny", 4, "optim.freeze: found 4 for a model of 3 blocks - expected at most 3 - lower it"),

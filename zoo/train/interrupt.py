@@ -16,7 +16,8 @@ class Interrupted(Exception):  # noqa: N818 - nothing is wrong
     def __init__(self, number: int, clips: int) -> None:
         self.signal = signal.Signals(number)
         super().__init__(
-            f"interrupted by {self.signal.name} after {clips} clips; the checkpoint is written: the same command with --resume goes on from it"
+            f"interrupted by {self.signal.name} after {clips} clips; the checkpoint is written, and the same command "
+            "with --resume goes on from it"
         )
 
     @property
