@@ -78,7 +78,8 @@ def test_a_used_folder_is_refused(zoo: Zoo, tone_folder: Callable[..., Path], tm
     assert "--resume" in _stderr(zoo(*arguments, code=2))
     changed = _stderr(zoo(*arguments, "optim.lr=1e-5", "--resume", code=2))
     assert "optim.lr" in changed
-    zoo(*arguments, "--resume")  # a finished run is left as it is
+    accepted = zoo(*arguments, "train.on_nonfinite=skip", "--resume").stdout  # a finished run is left as it is
+    assert "going on with a changed recipe: train.on_nonfinite was 'stop' and is 'skip' now" in accepted
 
 
 def test_another_front_end_is_refused(zoo: Zoo, tone_folder: Callable[..., Path]) -> None:

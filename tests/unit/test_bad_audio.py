@@ -7,7 +7,7 @@ import pytest
 
 from zoo.data.bad_audio import BadAudioLog
 from zoo.data.batch import BadAudio
-from zoo.errors import DataError
+from zoo.errors import CheckpointError, DataError
 
 
 def bad(name: str, used: bool = False, path: str | None = None, reason: str = "missing") -> BadAudio:
@@ -135,3 +135,14 @@ def test_training_and_evaluation_clips_are_counted_apart(tmp_path: Path) -> None
         held_out.check(1)
     assert BadAudioLog(path, 0.5, 100).num_unusable == 1
     assert BadAudioLog(path, 0.5, 4, "eval").num_unusable == 3
+
+
+def test_a_full_disk_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = BadAudioLog(tmp_path / "bad_audio.jsonl", 0.5, 100)
+
+    def full(*arguments: object, **options: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "open", full)
+    with pytest.raises(CheckpointError, match=r"bad_audio\.jsonl: .*No space left on device.*make room and resume"):
+        log.add([bad("a")])

@@ -241,6 +241,19 @@ def test_a_single_wrong_bit_is_found_by_its_checksum(tmp_path: Path, file: str) 
         assert latest(tmp_path) == tmp_path / "previous"
 
 
+@pytest.mark.parametrize("file", ["model.safetensors", "trainer.pt"])
+def test_a_damaged_last_does_not_take_the_place_of_the_whole_one_before_it(tmp_path: Path, file: str) -> None:
+    save(tmp_path, 1)
+    save(tmp_path, 2)
+    path = tmp_path / "last" / file
+    content = bytearray(path.read_bytes())
+    content[len(content) * 2 // 3] ^= 1
+    path.write_bytes(content)
+    save(tmp_path, 3)
+    assert load_checkpoint(tmp_path / "previous")[1]["version"] == 1
+    assert latest(tmp_path) == tmp_path / "last"
+
+
 @pytest.mark.parametrize("keep_last", [1, 2, 3, 4])
 def test_as_many_are_kept_as_asked_and_the_newest_whole_one_is_found(tmp_path: Path, keep_last: int) -> None:
     names = ["last", "previous", "previous-2", "previous-3"]

@@ -122,11 +122,37 @@ def test_an_overflow_of_fp16_gradients_is_no_bad_step_and_lowers_the_scale() -> 
     before = model.state_dict()["0.weight"].clone()
     taken = steps.take([batch_of(slice(None))], 0, 0, 1.0)
     assert not bool(taken.is_bad)
+    assert bool(taken.is_left_out)
     assert torch.equal(model.state_dict()["0.weight"], before)
     assert steps.scaler.get_scale() == scale / 2
     for step in range(1, 30):
         steps.take([batch_of(slice(None))], 0, step, 1.0)
     assert not torch.equal(model.state_dict()["0.weight"], before)
+
+
+class NotFiniteGradient(torch.autograd.Function):
+    """Adds 0, with a gradient that is not finite."""
+
+    @staticmethod
+    def forward(ctx: Any, loss: Tensor) -> Tensor:
+        return loss.clone()
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        return grad * math.nan
+
+
+def test_fp16_gradients_that_no_scale_makes_finite_are_bad_steps() -> None:
+    def broken(model: nn.Module, inputs: Inputs) -> Any:
+        loss, count, scalars = objective(model, inputs)
+        return NotFiniteGradient.apply(loss), count, scalars
+
+    model = make_model()
+    steps = stepper(model, objective=broken, precision="fp16")
+    before = model.state_dict()["0.weight"].clone()
+    bad = [bool(steps.take([batch_of(slice(None))], 0, step, 1.0).is_bad) for step in range(30)]
+    assert bad == [False] * 17 + [True] * 13  # 2 ** 16 halves down to 1, and once more
+    assert torch.equal(model.state_dict()["0.weight"], before)
 
 
 def test_clips_without_a_masked_patch_weigh_nothing() -> None:

@@ -39,6 +39,9 @@ def check(
     recipes: Annotated[list[str], typer.Argument(metavar="RECIPE... [KEY=VALUE]...", help="Recipes to validate.")],
     trace: Annotated[bool, typer.Option("--trace", help="Print the shape at every stage; draw one log-mel.")] = False,
     out: Annotated[Path, typer.Option("--out", "-o", help="Where --trace puts its picture.")] = Path("trace.png"),
+    processes: Annotated[
+        int, typer.Option(min=1, max=65_536, help="That torchrun will start: memory is that of one of them.")
+    ] = 1,
     as_json: Json = False,
 ) -> None:
     """Validate recipes without training: model, cost, data found, steps.
@@ -51,7 +54,7 @@ def check(
     paths, overrides = [r for r in recipes if "=" not in r], [r for r in recipes if "=" in r]
     if not paths:
         raise typer.BadParameter("give at least one recipe")
-    reports = [check_recipe(path, overrides) for path in paths]
+    reports = [check_recipe(path, overrides, processes) for path in paths]
     if trace and out.suffix.lower() not in (".png", ".jpg", ".jpeg"):
         raise typer.BadParameter(f"--out {out}: the picture of --trace is a .png or .jpg file")
     pictures = [out if i == 0 else out.with_stem(f"{out.stem}-{i + 1}") for i in range(len(paths))]

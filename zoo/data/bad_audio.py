@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from zoo import disk
 from zoo.data.batch import BadAudio
 from zoo.data.problems import SHOWN, printable
 from zoo.errors import DataError
@@ -77,7 +78,8 @@ class BadAudioLog:
                 + "\n"
                 for bad in new
             )
-            with self._path.open("a", encoding="utf-8") as file:
+            refusals_told = disk.refusals_told(self._path, "the last checkpoint is whole: make room and resume")
+            with refusals_told, self._path.open("a", encoding="utf-8") as file:
                 file.write("\n" + lines if self._is_torn else lines)
             self._is_torn = False
         return new

@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import nn
 
-from zoo import __version__
+from zoo import __version__, disk
 from zoo.config import differences
 from zoo.data.labels import LabelTable
 from zoo.data.manifest import SourceConfig
@@ -30,6 +30,7 @@ FRONT_END_MAY_DIFFER = ("mean", "std", "n_mels")
 MAY_CHANGE_ON_RESUME = (
     *("data.num_workers", "data.max_bad_share", "log.", "train.device"),
     *("train.accumulate", "train.activation_checkpointing", "train.compile", "train.on_nonfinite"),
+    "evaluate.batch_size",
 )
 """What leaves the meaning of a run as it is; some of it moves the last bits."""
 
@@ -62,7 +63,7 @@ def check_folder(recipe: Recipe, out: Path, resume: bool) -> Path | None:
         _RUN_LOG.warning("%s: going on with a changed recipe: %s", out, "; ".join(told.values()))
     if changed:
         raise RecipeError(
-            f"{out}: the recipe has changed since this run began ({'; '.join(changed[:6])}) - expected the same - "
+            f"{out}: the recipe has changed since this run began ({'; '.join(changed)}) - expected the same - "
             "put it back, or start a new run with --out, from these weights with init.from"
         )
     return found
@@ -74,7 +75,10 @@ def write_description(recipe: Recipe, labels: LabelTable | None, out: Path) -> N
     """
     try:
         out.mkdir(parents=True, exist_ok=True)
-        (out / RECIPE).write_text(dump_recipe(recipe), encoding="utf-8")
+        written, text = out / RECIPE, dump_recipe(recipe)
+        if not written.is_file() or written.read_text(encoding="utf-8") != text:
+            with disk.written_whole(written) as file:
+                file.write_text(text, encoding="utf-8")
     except OSError as error:
         raise RecipeError(
             f"{out}: cannot be written ({error.strerror}) - expected a folder - choose another --out"

@@ -1,7 +1,6 @@
 """What a recipe's training takes of a device's memory, before anything is spent."""
 
 import math
-import os
 from dataclasses import asdict
 from typing import Any
 
@@ -16,6 +15,7 @@ from zoo.nn.encoder import Attention
 from zoo.precision import Precision
 from zoo.recipe import Recipe
 from zoo.train.memory import CUDA_CONTEXT, MemoryUse, memory_of_step
+from zoo.train.out_of_memory import total_memory_gib
 
 _COPIES = {"none": 0, "ema": 1, "epochs": 2, "swa": 3}
 """Of the weights in float32 that an average takes: sums are float64, and PaSST's waits for an epoch to begin."""
@@ -28,7 +28,7 @@ def memory_of_run(
 
     Args:
         model: what is trained, on any device; only its config and its `requires_grad` are looked at.
-        num_processes: among which the batch is divided.
+        num_processes: among which the batch is divided. Their gradients are exchanged where they lie, and take no more.
 
     Raises: RecipeError for activation checkpointing of a model without an encoder.
     """
@@ -61,7 +61,6 @@ def memory_of_run(
         precision=precision,
         on_cuda=on_cuda,
         num_averages=_COPIES[train.average.kind],
-        num_processes=num_processes,
     )
 
 
@@ -69,10 +68,8 @@ def device_memory(device: torch.device) -> int | None:
     """Bytes of a GPU, without what its driver takes of them; or of the machine; None where it does not say."""
     if device.type == "cuda":
         return torch.cuda.get_device_properties(device).total_memory - CUDA_CONTEXT
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):
-        return None
+    total = total_memory_gib(device)
+    return None if total is None else int(total * 2**30)
 
 
 def describe_memory(use: MemoryUse, available: int | None) -> dict[str, Any]:

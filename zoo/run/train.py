@@ -2,7 +2,9 @@
 
 import contextlib
 import logging
+import math
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -67,9 +69,15 @@ def train(
         )
     recipe = with_absolute_paths(recipe)
     device = provenance.pick_device(recipe.train.device)
-    cures = training_cures(recipe, pick_precision(recipe, device), device.type)
-    with joined(device) as group, out_of_memory_told(device, "training", recipe.train.batch_size, cures):
+    with joined(device) as group, _memory_told(recipe, device, group):
         return _train_in(group, device, recipe, out, command, resume, on_progress)
+
+
+def _memory_told(recipe: Recipe, device: torch.device, group: Group) -> AbstractContextManager[None]:
+    """What runs out of memory within is told in a line, with what would need less."""
+    cures = training_cures(recipe, pick_precision(recipe, device), device.type, group.world)
+    at_once = math.ceil(recipe.train.batch_size / (recipe.train.accumulate * group.world))
+    return out_of_memory_told(device, "training", at_once, cures)
 
 
 def _train_in(

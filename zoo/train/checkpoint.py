@@ -69,7 +69,8 @@ def save_checkpoint(
             config = {**config, _CHECKSUMS: {name: _checksum(temporary / name) for name in (WEIGHTS, TRAINER)}}
         disk.write_json(temporary / CONFIG, config)
         disk.sync(temporary)
-        if problem_with(folder, resumable=trainer is not None) is None:
+        is_whole = problem_with(folder, resumable=trainer is not None) is None
+        if is_whole and (trainer is None or _changed(folder) is None):
             _make_way(folder, keep_last)
         else:
             disk.remove(folder)  # damaged or absent: then the fallback is the whole one, and stays

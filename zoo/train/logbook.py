@@ -8,6 +8,7 @@ import contextlib
 import json
 import math
 import os
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -72,6 +73,7 @@ class Logbook:
             if resume_at_clips is not None:
                 drop_lines_after(self.path, resume_at_clips)
             self._file = self.path.open("a", encoding="utf-8")
+            self._hook_before, threading.excepthook = threading.excepthook, self._unless_told
             # TensorBoard hides the events of earlier files from `purge_step` on.
             purge_step = None if resume_at_clips is None else resume_at_clips + 1
             self._writer = SummaryWriter(str(folder), purge_step=purge_step)
@@ -130,6 +132,12 @@ class Logbook:
         for writer in (self._writer, self._file):
             with contextlib.suppress(OSError):
                 writer.close()
+        threading.excepthook = self._hook_before
+
+    def _unless_told(self, failed: threading.ExceptHookArgs) -> None:
+        """TensorBoard writes in a thread of its own, and hands on what the disk refused: a traceback adds nothing."""
+        if not (isinstance(failed.exc_value, OSError) and type(failed.thread).__name__ == "_AsyncWriterThread"):
+            self._hook_before(failed)
 
     def _refusals_told(self) -> contextlib.AbstractContextManager[None]:
         """Raises CheckpointError, a line, where the disk refuses."""

@@ -39,8 +39,6 @@ class MemoryUse:
     """Two moments of Adam."""
     average: int
     """A copy of the weights that are averaged; 0 without."""
-    buckets: int
-    """Gradients on their way between processes; 0 for one."""
     workspace: int
     """A constant of a GPU's libraries; 0 on a CPU."""
     activations: int
@@ -122,7 +120,6 @@ def memory_of_step(
     precision: Precision = "fp32",
     on_cuda: bool = False,
     num_averages: int = 0,
-    num_processes: int = 1,
 ) -> MemoryUse:
     """What training takes, by a trial without memory.
 
@@ -131,7 +128,6 @@ def memory_of_step(
         make_part: makes one part of a batch of random or empty numbers on the CPU.
         on_cuda: count what a GPU's allocator and libraries take too.
         num_averages: copies of the weights beside the model.
-        num_processes: with more than one, DistributedDataParallel has its own copy of the gradients.
     """
     cpu = torch.device("cpu")
     with torch._subclasses.FakeTensorMode(), Allocations(CUDA_BLOCK if on_cuda else 1) as allocated:
@@ -143,18 +139,15 @@ def memory_of_step(
         gradients = optimiser // 2
         copies = [torch.empty_like(p) for p, _ in itertools.product(model.parameters(), range(num_averages))]
         average = allocated.now - weights - optimiser
-        buckets = [torch.empty_like(parameter) for parameter in trained if num_processes > 1]
         allocated.peak = resting = allocated.now
         run_step(model, objective, make_part, accumulate, lambda: None, precision, cpu)
         peak = allocated.peak
-        in_buckets = resting - weights - optimiser - average
-        del moments, copies, buckets
+        del moments, copies
     return MemoryUse(
         weights=weights,
         gradients=gradients,
         optimiser=optimiser,
         average=average,
-        buckets=in_buckets,
         workspace=CUDA_WORKSPACE if on_cuda else 0,
         activations=max(peak - resting - gradients, 0),
     )

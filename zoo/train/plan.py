@@ -9,7 +9,7 @@ class Plan:
     """How long a run is, what happens when, and how it computes. A period of None means: only at the end.
 
     Length is counted in clips: a run ends with the first step that reaches `total_clips`. With full batches that is
-    step ceil(total_clips / batch_size); the short last batch of an epoch counts for what it holds.
+    step ceil(total_clips / batch_size); without `clips_per_step`, a short batch counts for what it holds.
     """
 
     total_clips: int

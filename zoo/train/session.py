@@ -96,7 +96,7 @@ class Session:
             seconds=self._pace.seconds(),
             training_seconds=self._pace.training_seconds(),
         )
-        self._window.add(taken.scalars, taken.shares, taken.is_bad)
+        self._window.add(taken.scalars, taken.shares, taken.is_left_out)
         for batch in batches:
             self._new_bads += batch.bad
             self._newly_read += batch.num_read
@@ -183,6 +183,7 @@ class Session:
                 "window": self._window.state_dict(),
                 "average": average,
                 "progress": asdict(self.progress),
+                "precision": self._plan.precision,
                 "unusable": sorted(self._unusable),
             }
             if self._group.is_main:
@@ -205,6 +206,12 @@ class Session:
         return replace(self.progress, seconds=self._pace.seconds())
 
     def _load_state_dict(self, state: dict[str, Any]) -> None:
+        before, now = state.get("precision", self._plan.precision), self._plan.precision
+        if before != now:
+            raise RecipeError(
+                f"train.precision: found {now} on this device, for a run that began in {before} - expected the same - "
+                f"set train.precision={before} in the run's recipe.yaml and here, or start a new run with init.from"
+            )
         self._stepper.optimiser.load_state_dict(state["optimiser"])
         self._window.load_state_dict(state["window"])
         if state.get("scaler"):

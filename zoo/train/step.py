@@ -38,7 +38,9 @@ class Taken:
     grad_norm: Float[Tensor, ""]
     """Of the whole batch, before it is clipped."""
     is_bad: Bool[Tensor, ""]
-    """Whether the loss or the gradient was not finite, in any process."""
+    """Whether the loss or the gradient was not finite, in any process; an overflow of fp16 is none of these."""
+    is_left_out: Bool[Tensor, ""]
+    """Whether the optimiser did not step, for whichever reason."""
 
 
 class Stepper:
@@ -108,26 +110,29 @@ class Stepper:
         grad_norm = get_total_norm(gradients)
         if self._plan.grad_clip is not None:
             clip_grads_with_norm_(self._trained, self._plan.grad_clip, grad_norm)
-        loss, is_bad = self._step(losses, grad_norm)
+        loss, is_bad, is_left_out = self._step(losses, grad_norm)
         shares = [count / total for count in counts]
         tagged = [
             {"loss/total": one, **found, "optim/grad_norm": grad_norm}
             for one, found in zip(losses, scalars, strict=True)
         ]
-        return Taken(tagged, shares, loss, grad_norm, is_bad)
+        return Taken(tagged, shares, loss, grad_norm, is_bad, is_left_out)
 
-    def _step(self, losses: Sequence[Tensor], grad_norm: Tensor) -> tuple[Tensor, Tensor]:
-        """Lets the optimiser step, unless something is not finite. Returns the loss, and whether the step was bad."""
+    def _step(self, losses: Sequence[Tensor], grad_norm: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Lets the optimiser step, unless something is not finite. Returns the loss, whether the step was bad, and
+        whether it was left out."""
         loss = torch.stack([one.float() for one in losses]).mean()
         is_finite = loss.isfinite() & (self._group.sum((~loss.isfinite()).float()) == 0)
-        # The gradients of fp16 overflow now and then; the scaler then scales them less. That is no bad step.
-        is_bad = ~is_finite if self.scaler.is_enabled() else ~is_finite | ~grad_norm.isfinite()
+        # The gradients of fp16 overflow now and then; the scaler then scales them less. That is no bad step, unless
+        # they would not be finite unscaled either.
+        can_overflow = self.scaler.is_enabled() & (self.scaler.scale(torch.ones_like(loss)) >= 1)
+        is_bad = ~is_finite | (~grad_norm.isfinite() & ~can_overflow)
         leave_out = self._judge(is_bad) | ~grad_norm.isfinite()
         # Fused optimisers leave a step out by themselves when this is 1, so that nobody has to wait and look.
         self.optimiser.found_inf = leave_out.float()  # type: ignore[attr-defined]
         self.optimiser.step()
         self.scaler.update()
-        return loss, is_bad
+        return loss, is_bad, leave_out
 
     def _unshared(self) -> contextlib.AbstractContextManager[Any]:
         """Within, gradients stay in this process: they are exchanged once a step."""

@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from zoo.errors import CheckpointError
 from zoo.group import ALONE, Group
 
 
@@ -30,11 +31,11 @@ class Window:
         self,
         parts: Sequence[Mapping[str, Tensor]],
         shares: Sequence[Float[Tensor, ""]],
-        is_bad: Bool[Tensor, ""],
+        is_left_out: Bool[Tensor, ""],
     ) -> None:
         """Adds one step, made of parts that have these shares in it; those of all processes make up 1.
 
-        is_bad: whether the step was not taken; then it does not count.
+        is_left_out: whether the step was not taken; then it does not count.
         """
         tags = tuple(parts[0])
         if not self._tags:
@@ -44,7 +45,7 @@ class Window:
         for scalars, share in zip(parts, shares, strict=True):
             values = [value.detach().float() for value in scalars.values()]
             step = share * torch.stack([*values, torch.ones_like(share)])
-            self._sums += torch.where(is_bad, 0.0, step)
+            self._sums += torch.where(is_left_out, 0.0, step)
 
     def read(self) -> dict[str, float]:
         """The means by tag, over all processes; then the window is empty. Waits for the device.
@@ -63,8 +64,13 @@ class Window:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Takes up where a checkpoint left off; with another number of processes, up to the last bits."""
         self._restart()
-        self._tags = tuple(state["tags"])
         sums, rank = state["sums"], self._group.rank
+        if sums.ndim != 2:
+            raise CheckpointError(
+                "trainer.pt: found that of an older version, before several processes - expected one of this - start "
+                "a new run, with init.from this checkpoint"
+            )
+        self._tags = tuple(state["tags"])
         if len(sums) == self._group.world:
             mine = sums[rank]
         else:

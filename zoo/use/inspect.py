@@ -10,6 +10,7 @@ from PIL import Image
 from torch import nn
 
 from zoo.audio.picture import draw_log_mels
+from zoo.group import Group
 from zoo.models.cost import build_on_meta, flops_per_clip, num_parameters, num_tokens, training_flops_per_clip
 from zoo.models.registry import build_model, presets
 from zoo.precision import Precision
@@ -44,8 +45,11 @@ def list_presets() -> list[dict[str, Any]]:
     return rows
 
 
-def check_recipe(path: str | Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
-    """Reads a recipe, builds its model without memory, looks at its data, and says what training would cost."""
+def check_recipe(path: str | Path, overrides: Sequence[str] = (), processes: int = 1) -> dict[str, Any]:
+    """Reads a recipe, builds its model without memory, looks at its data, and says what training would cost.
+
+    processes: by which a batch would be divided; memory is that of one of them.
+    """
     where = find_recipe(path)
     recipe = read_recipe(where, overrides)
     found = find_data(recipe)
@@ -71,7 +75,7 @@ def check_recipe(path: str | Path, overrides: Sequence[str] = ()) -> dict[str, A
         "flops_per_clip": flops,
         "training_flops_per_clip": training_flops,
         "training_teraflop_per_step": round(training_flops * recipe.train.batch_size / 1e12, 4),
-        "memory_gib": describe_training_memory(recipe, model),
+        "memory_gib": describe_training_memory(recipe, model, processes),
         "train_clips": found.num_train,
         "eval_clips": found.num_eval,
         "eval_clips_also_trained_on": found.num_overlap,
@@ -81,7 +85,7 @@ def check_recipe(path: str | Path, overrides: Sequence[str] = ()) -> dict[str, A
     if init_notes:
         report["init"] = init_notes
     if found.num_train:
-        check_parts(recipe, found.num_train)
+        check_parts(recipe, found.num_train, Group(world=processes))
         length = length_of(recipe, found)
         recipe.schedule.build(length)
         recipe.train.average.check(length.epochs)
@@ -98,7 +102,7 @@ def check_recipe(path: str | Path, overrides: Sequence[str] = ()) -> dict[str, A
     return report
 
 
-def describe_training_memory(recipe: Recipe, model: nn.Module) -> dict[str, Any]:
+def describe_training_memory(recipe: Recipe, model: nn.Module, processes: int = 1) -> dict[str, Any]:
     """What a step takes, in GiB by part, on the device that the recipe would train on here, with whether it fits.
 
     A recipe that leaves the device open and would train on a CPU here is also told what it takes of a GPU.
@@ -109,17 +113,17 @@ def describe_training_memory(recipe: Recipe, model: nn.Module) -> dict[str, Any]
         None if on_cuda and not torch.cuda.is_available() else device_memory(torch.device("cuda" if on_cuda else "cpu"))
     )
     precision = _precision(recipe, on_cuda)
-    use = memory_of_run(recipe, model, precision, on_cuda=on_cuda)
+    use = memory_of_run(recipe, model, precision, on_cuda=on_cuda, num_processes=processes)
     report = {"device": f"{'GPU' if on_cuda else 'CPU'}, {precision}", **describe_memory(use, available)}
     if device == "auto" and not on_cuda:
         precision = _precision(recipe, True)
-        use = memory_of_run(recipe, model, precision, on_cuda=True)
+        use = memory_of_run(recipe, model, precision, on_cuda=True, num_processes=processes)
         report[f"total_on_a_gpu_in_{precision}"] = round(use.total / 2**30, 3)
     return report
 
 
 def _precision(recipe: Recipe, on_cuda: bool) -> Precision:
-    """As `zoo.run.train.pick_precision`, but that a GPU which is not here is taken for one with bf16."""
+    """As `zoo.run.planning.pick_precision`, but that a GPU which is not here is taken for one with bf16."""
     if recipe.train.precision != "auto":
         return recipe.train.precision
     has_bf16 = on_cuda and (not torch.cuda.is_available() or torch.cuda.is_bf16_supported())
