@@ -4,6 +4,7 @@ Tensors without numbers (torch's fake and meta tensors) cannot be read: whatever
 Python branch, a boolean index, `nonzero`, `equal`) raises. tests/gpu/test_no_waiting.py asks a GPU the same.
 """
 
+import pkgutil
 from collections.abc import Callable
 from typing import Any
 
@@ -15,18 +16,24 @@ from torch._subclasses.fake_tensor import (
     DynamicOutputShapeException,
     FakeTensorMode,
 )
-from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from zoo.audio.augment import AugmentConfig
 from zoo.audio.front_ends import FAMILIES
-from zoo.data.batch import Batch, InputMaker, Inputs
+from zoo.data.batch import Batch, InputMaker
 from zoo.data.partners import Partners
 from zoo.models.registry import build_model, preset_config
 from zoo.objectives.classification import ClassificationConfig
 from zoo.objectives.masked_patch import MaskedPatchConfig
+from zoo.train.averaging import EmaConfig
+from zoo.train.incident import Incident
 from zoo.train.optim import AdamWConfig
+from zoo.train.plan import Plan
+from zoo.train.step import Stepper
+from zoo.train.watch import Watch
+from zoo.train.window import Window
 
+CPU = torch.device("cpu")
 BATCH, N_FRAMES, NUM_CLASSES = 3, 128, 5
 SMALL: dict[str, Any] = {"embed_dim": 24, "depth": 2, "num_heads": 3, "n_frames": N_FRAMES}
 CLASSIFY = {
@@ -42,30 +49,44 @@ MODELS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
-def fake_step(name: str, num_frames: bool, spoil: Callable[[nn.Module], None] | None = None) -> None:
-    """Objective, backward, clipping and optimiser of a small model of this family, on fake tensors."""
+def fake_step(
+    name: str, is_full: bool, precision: Any = "fp32", spoil: Callable[[nn.Module], None] | None = None
+) -> None:
+    """What a run does at every step, with a small model of this family, a batch of two parts, on fake tensors."""
     preset, numbers = MODELS[name]
     pretraining = name.startswith("ssast")
     with torch.device("meta"):
         model = build_model(preset_config(preset, **SMALL, **numbers), pretraining=pretraining).train()
+    front_end = FAMILIES["passt" if name == "passt" else "ast"].build()
+    make_inputs = InputMaker(front_end, None, 0, n_frames=N_FRAMES)
+    plan = Plan(total_clips=100, seed=0, accumulate=2, precision=precision, grad_clip=1.0)
     with FakeTensorMode(allow_non_fake_inputs=True):
         model = model.to_empty(device="cpu")
         if spoil is not None:
             spoil(model)
-        optimiser = AdamWConfig(lr=1e-3).build(model)
-        inputs = Inputs(
-            torch.empty(BATCH, 128, N_FRAMES),
-            torch.empty(BATCH, dtype=torch.int64) if num_frames else None,
-            torch.empty(BATCH, NUM_CLASSES),
-            torch.empty(BATCH, dtype=torch.int64),
-            ("a", "b", "c"),
+        # Stored log-mels: front ends have a way of their own for waveforms on the host, and are asked further below.
+        frames = torch.full((BATCH,), N_FRAMES)
+        batch = Batch(
+            waveform=None,
+            num_samples=frames,
+            target=torch.empty(BATCH, NUM_CLASSES),
+            ids=torch.arange(BATCH),
+            names=("a", "b", "c"),
+            log_mel=torch.empty(BATCH, 128, N_FRAMES),
+            is_full=is_full,
         )
         for objective in [MaskedPatchConfig().build()] if pretraining else CLASSIFY.values():
-            optimiser.zero_grad(set_to_none=True)
-            objective(model, inputs)[0].backward()
-            norm = get_total_norm([p.grad for p in model.parameters() if p.grad is not None])
-            clip_grads_with_norm_(model.parameters(), 1.0, norm)
-            optimiser.step()
+            watch, window = Watch(CPU, stop=True), Window(CPU)
+            averager = EmaConfig(warmup=True).build(model)
+            stepper = Stepper(model, objective, make_inputs, AdamWConfig(lr=1e-3).build(model), plan, watch.judge)
+            for step in (1, 2):
+                taken = stepper.take([batch, batch], epoch=0, step=step - 1, factor=0.5)
+                window.add(parts=taken.scalars, shares=taken.shares, is_bad=taken.is_bad)
+                tried = Incident(step, 0, 0, (batch, batch), 0.0, 0.0, precision)
+                watch.note(tried, is_bad=taken.is_bad, loss=taken.loss, grad_norm=taken.grad_norm)
+                averager.after_step(step=step, epoch=0, is_last_of_epoch=step == 2)
+            assert taken.is_bad.shape == ()
+            assert averager.has_begun
 
 
 @pytest.fixture
@@ -77,13 +98,18 @@ def _without_the_hosts_own_check(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("name", MODELS)
 def test_a_step_of_full_clips_reads_no_number(name: str) -> None:
-    fake_step(name, num_frames=False)
+    fake_step(name, is_full=True)
 
 
 @pytest.mark.usefixtures("_without_the_hosts_own_check")
 @pytest.mark.parametrize("name", MODELS)
 def test_a_step_of_padded_clips_reads_no_number(name: str) -> None:
-    fake_step(name, num_frames=True)
+    fake_step(name, is_full=False)
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_a_step_in_half_precision_reads_no_number(precision: str) -> None:
+    fake_step("ast", is_full=True, precision=precision)
 
 
 WAITING: dict[str, Callable[[Tensor], object]] = {
@@ -94,6 +120,7 @@ WAITING: dict[str, Callable[[Tensor], object]] = {
     "equal": lambda x: torch.equal(x, x + 1),
     "tolist": lambda x: x.sum().tolist(),
 }
+FOUND = (DataDependentOutputException, DynamicOutputShapeException)
 
 
 @pytest.mark.parametrize("what", WAITING)
@@ -101,8 +128,32 @@ def test_a_number_that_is_read_is_found(what: str) -> None:
     def spoil(model: nn.Module) -> None:
         model.encoder.register_forward_hook(lambda _module, _inputs, output: (WAITING[what](output), None)[1])  # type: ignore[union-attr]
 
-    with pytest.raises((DataDependentOutputException, DynamicOutputShapeException)):
-        fake_step("ast", num_frames=False, spoil=spoil)
+    with pytest.raises(FOUND):
+        fake_step("ast", is_full=True, spoil=spoil)
+
+
+PLACES: dict[str, Callable[..., Tensor]] = {
+    "zoo.train.step.get_total_norm": lambda gradients: gradients[0].sum(),
+    "zoo.train.watch.Watch.judge": lambda _watch, is_bad: is_bad,
+    "zoo.train.watch.Watch.note": lambda _watch, _step, is_bad, loss, grad_norm: loss,
+    "zoo.train.window.Window.add": lambda _window, parts, shares, is_bad: shares[0],
+    "zoo.train.weight_average.Ema.after_step": lambda average, **_: next(iter(average._weights.values())).sum(),
+    "torch.amp.GradScaler.update": lambda scaler: scaler._scale,
+}
+"""What a step calls outside of the model, and a tensor that it has there."""
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_number_that_is_read_beside_the_model_is_found(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, tensor = pkgutil.resolve_name(place), PLACES[place]
+
+    def spoilt(*args: Any, **kwargs: Any) -> Any:
+        tensor(*args, **kwargs).item()
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(place, spoilt)
+    with pytest.raises(FOUND):
+        fake_step("ast", is_full=True, precision="fp16")
 
 
 class NoCopies(TorchDispatchMode):
