@@ -6,6 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+import torch
+
 from zoo.group import Group
 
 Found = TypeVar("Found")
@@ -50,5 +52,8 @@ def together(world: int, work: Callable[[Group], Found]) -> list[Found | Excepti
         except Exception as error:
             return error
 
-    with ThreadPoolExecutor(world) as pool:
-        return list(pool.map(one, range(world)))
+    try:
+        with ThreadPoolExecutor(world) as pool:
+            return list(pool.map(one, range(world)))
+    finally:
+        torch.compiler.set_stance("default")  # one for all threads, which put it back in any order

@@ -61,7 +61,7 @@ def run_steps(
 
     def step(number: int) -> Taken:
         taken = stepper.take([batch, batch], epoch=0, step=number - 1, factor=1.0)
-        window.add(parts=taken.scalars, shares=taken.shares, is_bad=taken.is_bad)
+        window.add(parts=taken.scalars, shares=taken.shares, is_left_out=taken.is_left_out)
         tried = Incident(number, 0, 0, (batch, batch), 0.0, 0.0, precision)
         watch.note(tried, is_bad=taken.is_bad, loss=taken.loss, grad_norm=taken.grad_norm)
         averager.after_step(step=number, epoch=0, is_last_of_epoch=False)

@@ -81,7 +81,7 @@ def fake_step(
             stepper = Stepper(model, objective, make_inputs, AdamWConfig(lr=1e-3).build(model), plan, watch.judge)
             for step in (1, 2):
                 taken = stepper.take([batch, batch], epoch=0, step=step - 1, factor=0.5)
-                window.add(parts=taken.scalars, shares=taken.shares, is_bad=taken.is_bad)
+                window.add(parts=taken.scalars, shares=taken.shares, is_left_out=taken.is_left_out)
                 tried = Incident(step, 0, 0, (batch, batch), 0.0, 0.0, precision)
                 watch.note(tried, is_bad=taken.is_bad, loss=taken.loss, grad_norm=taken.grad_norm)
                 averager.after_step(step=step, epoch=0, is_last_of_epoch=step == 2)
@@ -136,7 +136,7 @@ PLACES: dict[str, Callable[..., Tensor]] = {
     "zoo.train.step.get_total_norm": lambda gradients: gradients[0].sum(),
     "zoo.train.watch.Watch.judge": lambda _watch, is_bad: is_bad,
     "zoo.train.watch.Watch.note": lambda _watch, _step, is_bad, loss, grad_norm: loss,
-    "zoo.train.window.Window.add": lambda _window, parts, shares, is_bad: shares[0],
+    "zoo.train.window.Window.add": lambda _window, parts, shares, is_left_out: shares[0],
     "zoo.train.weight_average.Ema.after_step": lambda average, **_: next(iter(average._weights.values())).sum(),
     "torch.amp.GradScaler.update": lambda scaler: scaler._scale,
 }

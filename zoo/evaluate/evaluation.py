@@ -173,9 +173,13 @@ def _evaluating(model: nn.Module, device: torch.device | str, precision: Precisi
     was_training = model.training
     model.eval()
     any_length = getattr(model, "any_length", contextlib.nullcontext)
-    uncompiled = torch.compiler.set_stance("force_eager")
     try:
-        with torch.no_grad(), arithmetic(precision, torch.device(device)), any_length(), uncompiled:
+        with (
+            torch.no_grad(),
+            arithmetic(precision, torch.device(device)),
+            any_length(),
+            torch.compiler.set_stance("force_eager"),
+        ):
             yield
     finally:
         model.train(was_training)
