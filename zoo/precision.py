@@ -25,6 +25,11 @@ Precision = Literal["fp32", "tf32", "bf16", "fp16"]
 _HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
+def auto_precision(device: torch.device) -> Precision:
+    """What `auto` stands for: bf16 on a GPU that computes in it, else fp32."""
+    return "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "fp32"
+
+
 def dtype_of(precision: Precision) -> torch.dtype:
     """The type in which the model's matrix products get their numbers; float32 for tf32, which is no type."""
     return _HALF.get(precision, torch.float32)

@@ -25,6 +25,16 @@ def build_on_meta(config: ModelConfig, *, pretraining: bool = False) -> nn.Modul
     return model
 
 
+def training_copy_on_meta(model: nn.Module) -> nn.Module:
+    """A model of the same config without memory for its numbers, in training mode, with the same parameters frozen."""
+    known: Any = model
+    copy = build_on_meta(known.config, pretraining=isinstance(model, MaskedPatchModel)).train()
+    is_trained = {name: parameter.requires_grad for name, parameter in model.named_parameters()}
+    for name, parameter in copy.named_parameters():
+        parameter.requires_grad_(is_trained[name])
+    return copy
+
+
 def num_tokens(config: ModelConfig, num_frames: int | None = None) -> int:
     """Length of the sequence in evaluation, prefix tokens included; columns of the map for the CNN.
 
@@ -59,16 +69,11 @@ def training_flops_per_clip(model: nn.Module, n_frames: int | None = None) -> in
         model: on any device, with what is frozen; only its config and its `requires_grad` are looked at.
         n_frames: length of the clip; None means the config's.
     """
-    known: Any = model
-    copy = build_on_meta(known.config, pretraining=isinstance(model, MaskedPatchModel)).train()
-    copy.requires_grad_(False)
-    trained = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
-    for name, parameter in copy.named_parameters():
-        parameter.requires_grad_(name in trained)
+    copy: Any = training_copy_on_meta(model)
     with FlopCounterMode(display=False) as counter:
-        answer = copy(_one_clip(known.config, n_frames))
+        answer = copy(_one_clip(copy.config, n_frames))
         outputs = [answer] if isinstance(answer, Tensor) else [task.output for task in answer]
-        if trained:
+        if any(parameter.requires_grad for parameter in copy.parameters()):
             torch.stack([output.sum() for output in outputs]).sum().backward()
     return counter.get_total_flops()
 

@@ -8,8 +8,7 @@ import torch
 from torch import nn
 
 from zoo.data.batch import Inputs
-from zoo.models.cost import build_on_meta
-from zoo.models.masked_patch import MaskedPatchModel
+from zoo.models.cost import training_copy_on_meta
 from zoo.models.recompute import recompute_activations
 from zoo.nn.encoder import Attention
 from zoo.precision import Precision
@@ -32,21 +31,15 @@ def memory_of_run(
 
     Raises: RecipeError for activation checkpointing of a model without an encoder.
     """
-    known: Any = model
-    config = known.config
-    copy = build_on_meta(config, pretraining=isinstance(model, MaskedPatchModel)).train()
-    is_trained = {name: parameter.requires_grad for name, parameter in model.named_parameters()}
-    for name, parameter in copy.named_parameters():
-        parameter.requires_grad_(is_trained[name])
-    train = recipe.train
+    copy: Any = training_copy_on_meta(model)
+    config, train = copy.config, recipe.train
     if train.activation_checkpointing:
         recompute_activations(copy)
     if on_cuda:  # where the fused kernels draw dropout themselves; on a CPU it needs the matrix of attention
         for attention in copy.modules():
             if isinstance(attention, Attention):
                 attention.dropout = 0.0
-    accumulate = train.accumulate
-    clips = math.ceil(train.batch_size / (accumulate * num_processes))
+    clips = math.ceil(train.batch_size / (train.accumulate * num_processes))
 
     def part() -> Inputs:
         num_frames = torch.full((clips,), config.n_frames) if recipe.data.padding == "masked" else None
@@ -57,7 +50,7 @@ def memory_of_run(
         copy,
         recipe.objective.build(recipe.data.task),
         part,
-        accumulate=accumulate,
+        accumulate=train.accumulate,
         precision=precision,
         on_cuda=on_cuda,
         num_averages=_COPIES[train.average.kind],

@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from zoo.models.cost import training_flops_per_clip
-from zoo.precision import Precision, dtype_of
+from zoo.precision import Precision, auto_precision, dtype_of
 from zoo.recipe import Recipe
 from zoo.run.data import FoundData, clips_per_epoch, clips_per_step, plan_clips
 from zoo.train.length import Length
@@ -46,10 +46,8 @@ def length_of(recipe: Recipe, found: FoundData) -> Length:
 
 
 def pick_precision(recipe: Recipe, device: torch.device) -> Precision:
-    """`auto` is bf16 on a GPU that computes in it, else fp32."""
-    if recipe.train.precision != "auto":
-        return recipe.train.precision
-    return "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "fp32"
+    """As the recipe says, or what the device is best at."""
+    return auto_precision(device) if recipe.train.precision == "auto" else recipe.train.precision
 
 
 def _evaluation_period(recipe: Recipe, num_train: int) -> int | None:

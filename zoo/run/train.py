@@ -33,6 +33,7 @@ from zoo.run.folder import (
 from zoo.run.memory_cures import evaluation_cures, training_cures
 from zoo.run.planning import length_of, make_plan, pick_precision
 from zoo.run.summary import choices, describe_run, final_metrics, write_summary
+from zoo.train.averaging import averaged
 from zoo.train.checkpoint import Checkpoints, load_checkpoint, load_trainer
 from zoo.train.logbook import Book, Logbook, Scalars, SilentLogbook
 from zoo.train.loop import fit
@@ -160,8 +161,9 @@ def _train_in(
             resume=state,
             group=group,
         )
-        with averager.applied() if averager is not None and averager.has_begun else contextlib.nullcontext():
-            metrics = final_metrics(recipe, evaluation, progress, averager is not None and averager.has_begun)
+        with averaged(averager):
+            is_averaged = averager is not None and averager.has_begun
+            metrics = final_metrics(recipe, evaluation, progress, is_averaged)
         summary = describe_run(recipe, command, data, model, progress, device, (bad_audio, bad_eval), started_from)
         summary |= {"class_weights": loss_weights.as_report() if loss_weights else None, **metrics}
         logbook.hparams(choices(recipe, summary), (evaluation.results if evaluation else None) or {})

@@ -4,7 +4,7 @@
 """
 
 import math
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from typing import Annotated, Any, Literal, Protocol, runtime_checkable
 
 from pydantic import BeforeValidator, Field, model_validator
@@ -137,6 +137,11 @@ class SwaConfig(Config):
             return epoch + 1 >= first and (epoch + 1 - first) % self.every == 0
 
         return SnapshotMean(model, is_before_snapshot, of_next_epoch=True)
+
+
+def averaged(averager: Averager | None) -> AbstractContextManager[None]:
+    """Within, the model has its averaged weights, where there is an average by now; else nothing happens."""
+    return averager.applied() if averager is not None and averager.has_begun else nullcontext()
 
 
 def _as_kind(value: Any) -> Any:

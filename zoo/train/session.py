@@ -1,6 +1,5 @@
 """What a run has at hand while it trains: how far it is, and what it does when something is due."""
 
-import contextlib
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, replace
@@ -13,7 +12,7 @@ from torch import nn
 from zoo.data.batch import BadAudio, Batch
 from zoo.errors import RecipeError
 from zoo.group import Agreement, Group
-from zoo.train.averaging import Averager
+from zoo.train.averaging import Averager, averaged
 from zoo.train.checkpoint import Checkpoints
 from zoo.train.incident import Incident, stopped_by
 from zoo.train.interrupt import Caught
@@ -155,7 +154,7 @@ class Session:
         """Measures the model, or its average where there is one, and keeps it as `best` if it is."""
         self._catch_up()
         plan = self._plan
-        with self._pace.paused(), self._averaged():
+        with self._pace.paused(), averaged(self._averager):
             results = evaluate(self.progress.clips)
             self._model.train()  # whatever the evaluation left it in
             self.progress = replace(self.progress, seconds=self._pace.seconds())
@@ -189,7 +188,7 @@ class Session:
             if self._group.is_main:
                 self._logbook.sync()
                 if with_average and self._averager is not None and self._averager.has_begun:
-                    with self._averaged():
+                    with self._averager.applied():
                         self._checkpoints.save("average", self._model, self.progress)
                 self._checkpoints.save("last", self._model, self.progress, trainer)
         self._pace.saved()
@@ -235,10 +234,6 @@ class Session:
             box = self._on_incident(incident) if self._on_incident is not None else None
             if self._plan.on_nonfinite == "stop" or in_a_row >= _MOST_IN_A_ROW:
                 raise stopped_by(incident, box)
-
-    def _averaged(self) -> contextlib.AbstractContextManager[None]:
-        has_average = self._averager is not None and self._averager.has_begun
-        return self._averager.applied() if self._averager is not None and has_average else contextlib.nullcontext()
 
     def _write(self, values: Scalars) -> None:
         at = self.progress

@@ -19,7 +19,7 @@ from zoo.run import find_data, prepare_data
 from zoo.run.data import check_parts
 from zoo.run.folder import check_front_end, read_init
 from zoo.run.memory import describe_memory, device_memory, memory_of_run
-from zoo.run.planning import length_of
+from zoo.run.planning import length_of, pick_precision
 from zoo.run.warnings import data_warnings
 from zoo.use.class_report import describe_classes
 from zoo.weights.load import check_fit
@@ -123,11 +123,10 @@ def describe_training_memory(recipe: Recipe, model: nn.Module, processes: int = 
 
 
 def _precision(recipe: Recipe, on_cuda: bool) -> Precision:
-    """As `zoo.run.planning.pick_precision`, but that a GPU which is not here is taken for one with bf16."""
-    if recipe.train.precision != "auto":
-        return recipe.train.precision
-    has_bf16 = on_cuda and (not torch.cuda.is_available() or torch.cuda.is_bf16_supported())
-    return "bf16" if has_bf16 else "fp32"
+    """As in training; a GPU which is not here is taken for one with bf16."""
+    if recipe.train.precision == "auto" and on_cuda and not torch.cuda.is_available():
+        return "bf16"
+    return pick_precision(recipe, torch.device("cuda" if on_cuda else "cpu"))
 
 
 def trace_recipe(path: str | Path, overrides: Sequence[str], picture: Path) -> dict[str, Any]:

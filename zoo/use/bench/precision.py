@@ -3,7 +3,7 @@
 import torch
 
 from zoo.errors import RecipeError
-from zoo.precision import Precision
+from zoo.precision import Precision, auto_precision
 
 PRECISIONS: dict[str, Precision] = {"fp32": "fp32", "tf32": "tf32", "bf16": "bf16", "fp16": "fp16"}
 
@@ -14,7 +14,7 @@ def pick_precision(wanted: str, device: torch.device) -> Precision:
     Raises: RecipeError for an unknown word, and for tf32 without a GPU.
     """
     if wanted == "auto":
-        return "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "fp32"
+        return auto_precision(device)
     if wanted not in PRECISIONS:
         raise RecipeError(
             f"--precision: {wanted!r} - expected one of auto, {', '.join(PRECISIONS)} - choose one of these"
