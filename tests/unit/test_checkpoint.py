@@ -229,14 +229,17 @@ def one_byte_less(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-1])
 
 
+def flip_a_bit(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) * 2 // 3] ^= 1
+    path.write_bytes(content)
+
+
 @pytest.mark.parametrize("file", ["model.safetensors", "trainer.pt"])
 def test_a_single_wrong_bit_is_found_by_its_checksum(tmp_path: Path, file: str) -> None:
     save(tmp_path, 1)
     save(tmp_path, 2)
-    path = tmp_path / "last" / file
-    content = bytearray(path.read_bytes())
-    content[len(content) * 2 // 3] ^= 1
-    path.write_bytes(content)
+    flip_a_bit(tmp_path / "last" / file)
     with pytest.warns(UserWarning, match=rf"last: found {file} damaged .*; going on with previous"):
         assert latest(tmp_path) == tmp_path / "previous"
 
@@ -245,10 +248,7 @@ def test_a_single_wrong_bit_is_found_by_its_checksum(tmp_path: Path, file: str) 
 def test_a_damaged_last_does_not_take_the_place_of_the_whole_one_before_it(tmp_path: Path, file: str) -> None:
     save(tmp_path, 1)
     save(tmp_path, 2)
-    path = tmp_path / "last" / file
-    content = bytearray(path.read_bytes())
-    content[len(content) * 2 // 3] ^= 1
-    path.write_bytes(content)
+    flip_a_bit(tmp_path / "last" / file)
     save(tmp_path, 3)
     assert load_checkpoint(tmp_path / "previous")[1]["version"] == 1
     assert latest(tmp_path) == tmp_path / "last"

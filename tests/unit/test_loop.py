@@ -667,6 +667,23 @@ def test_checkpoints_by_the_clock(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert [line["data/seconds_waiting"] for line in lines[:3]] == [0.25, 0.25, 0.25]
 
 
+def test_the_rate_of_operations_and_its_share(tmp_path: Path) -> None:
+    run = Run(tmp_path, plan=Plan(total_clips=34, seed=3, flops_per_clip=5 * 10**9, peak_flops=4e10))
+    run.start()
+    line = json.loads((tmp_path / "metrics.jsonl").read_text().splitlines()[0])
+    assert line["perf/tflops"] == pytest.approx(line["perf/clips_per_second"] * 5e9 / 1e12)
+    assert line["perf/utilisation"] == pytest.approx(line["perf/clips_per_second"] * 5e9 / 4e10)
+
+
+def test_a_run_does_not_go_on_in_another_precision(tmp_path: Path) -> None:
+    Run(tmp_path, plan=replace(PLAN, total_clips=8)).start()
+    run = Run(tmp_path, plan=replace(PLAN, precision="bf16"))
+    with pytest.raises(
+        RecipeError, match=r"train\.precision: found bf16 .* began in fp32 .* set train\.precision=fp32"
+    ):
+        run.start(resume=True)
+
+
 def test_evaluating_does_not_count_against_the_speed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
     monkeypatch.setattr(pace.time, "monotonic", lambda: now[0])

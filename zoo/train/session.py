@@ -209,7 +209,7 @@ class Session:
         if before != now:
             raise RecipeError(
                 f"train.precision: found {now} on this device, for a run that began in {before} - expected the same - "
-                f"set train.precision={before} in the run's recipe.yaml and here, or start a new run with init.from"
+                f"set train.precision={before}, or start a new run with init.from"
             )
         self._stepper.optimiser.load_state_dict(state["optimiser"])
         self._window.load_state_dict(state["window"])
