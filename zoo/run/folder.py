@@ -32,8 +32,8 @@ MAY_CHANGE_ON_RESUME = (
     *("train.accumulate", "train.activation_checkpointing", "train.compile", "train.on_nonfinite"),
     *("evaluate.batch_size", "train.precision"),
 )
-"""What leaves the meaning of a run as it is; some of it moves the last bits. Of train.precision only the word may change:
-`zoo.train.session` holds what it comes to against the checkpoint's."""
+"""What leaves the meaning of a run as it is; some of it moves the last bits. Of train.precision only the word may
+change: `zoo.train.session` holds what it comes to against the checkpoint's."""
 
 
 def check_folder(recipe: Recipe, out: Path, resume: bool) -> Path | None:
