@@ -21,7 +21,7 @@ from zoo.run import prepare_data
 from zoo.use.bench.loaders import small_recipe
 from zoo.use.bench.log_mels import plain_transform
 from zoo.use.bench.sounds import FORMS, sounds
-from zoo.use.bench.steps import ModelStep
+from zoo.use.bench.steps import ModelStep, synchronise
 from zoo.use.bench.ways import FRONT_ENDS, n_frames_of
 
 _FILES = 64  # different ones; an epoch has each as often as it must
@@ -125,8 +125,7 @@ class PeerTraining(ModelStep):
 
 def synchronise_and_check(work: ModelStep, clips: int) -> None:
     """Waits for the device, and makes sure that a round did what it is counted for."""
-    if work.step.device.type == "cuda":
-        torch.cuda.synchronize(work.step.device)
+    synchronise(work.step.device)
     assert clips == work.steps * work.batch, (clips, work.steps, work.batch)
 
 

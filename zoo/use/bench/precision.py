@@ -22,9 +22,3 @@ def pick_precision(wanted: str, device: torch.device) -> Precision:
     if wanted == "tf32" and device.type != "cuda":
         raise RecipeError("--precision: 'tf32' on a CPU - expected a GPU, which alone has it - use fp32")
     return PRECISIONS[wanted]
-
-
-def synchronise(device: torch.device) -> None:
-    """Waits until a GPU has done what it was told."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)

@@ -10,7 +10,6 @@ from zoo.draws import clip_keys
 from zoo.precision import Precision, arithmetic, dtype_of, float32_products
 from zoo.train.optim import AdamWConfig
 from zoo.train.rate import matmul_rate
-from zoo.use.bench.precision import synchronise
 from zoo.use.bench.usage import peak_memory_mib, resident_mib
 from zoo.use.bench.ways import config_of, example_targets, make_way
 
@@ -41,6 +40,12 @@ class Step:
             self._scaler.scale(loss).backward()
         self._scaler.step(self._optimiser)
         self._scaler.update()
+
+
+def synchronise(device: torch.device) -> None:
+    """Waits until a GPU has done what it was told."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
 
 
 class ModelStep:
