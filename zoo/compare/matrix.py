@@ -6,36 +6,15 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
+from zoo.compare.finished import read_summary, written_recipe
 from zoo.compare.table import Comparison, compare_summaries
 from zoo.errors import DataError, RecipeError
-from zoo.recipe import Recipe, find_recipe, parse_recipe, read_recipe, recipe_differences
+from zoo.recipe import Recipe, find_recipe, read_recipe, recipe_differences
 from zoo.run import find_data, train
 from zoo.run.folder import with_absolute_paths
 
 TrainingDisplay = Callable[[str], AbstractContextManager[Any]]
 """Opens a progress display with a title; entering it gives the callback that training reports to."""
-
-
-def read_summary(folder: Path) -> dict[str, Any]:
-    """The `summary.json` of a finished run, with its folder. Raises DataError when the run has not finished."""
-    path = folder / "summary.json"
-    try:
-        return {**json.loads(path.read_text(encoding="utf-8")), "folder": str(folder)}
-    except OSError:
-        raise DataError(
-            f"{folder}: no summary.json - expected a finished run - finish it with --resume, or give its recipe"
-        ) from None
-    except ValueError as error:
-        raise DataError(f"{path}: not readable as JSON ({error}) - expected the file that a run wrote") from None
-
-
-def _written_recipe(folder: Path) -> Recipe:
-    """The resolved recipe of a run folder."""
-    path = folder / "recipe.yaml"
-    try:
-        return parse_recipe(path.read_text(encoding="utf-8"), str(path))
-    except OSError as error:
-        raise DataError(f"{path}: {error.strerror} - expected a run folder, which has its recipe") from None
 
 
 def run_once(recipe: Recipe, folder: Path, command: str, display: TrainingDisplay) -> dict[str, Any]:
@@ -45,15 +24,16 @@ def run_once(recipe: Recipe, folder: Path, command: str, display: TrainingDispla
         RecipeError: the folder holds a run of another recipe; the first keys that differ are named.
     """
     if (folder / "recipe.yaml").exists():
-        done = _written_recipe(folder)
+        done = written_recipe(folder)
         differences = recipe_differences(done, with_absolute_paths(recipe))
         if differences:
             named = ", ".join(f"{key}: {old!r} there, {new!r} now" for key, old, new in differences[:4])
             raise RecipeError(f"{folder}: holds a run of another recipe ({named}) - choose another --out or remove it")
         if (folder / "summary.json").exists():
             summary, found = read_summary(folder), find_data(recipe)
-            for key, clips in (("train_manifest", found.train), ("eval_manifest", found.eval)):
-                if summary.get(key) != (clips.hash if clips else None):
+            sides = {"train_manifest": found.train, "eval_manifest": found.eval, "judged_manifest": found.judged}
+            for key, clips in sides.items():
+                if key in summary and summary[key] != (clips.hash if clips else None):
                     raise DataError(
                         f"{folder}: holds a run on other clips ({key} {str(summary.get(key))[:12]} there) - expected "
                         "the same data - choose another --out or remove it"
@@ -82,7 +62,7 @@ def compare(
     first_of: dict[str, Recipe] = {}
     folders = dict.fromkeys(Path(entry).resolve() for entry in entries if Path(entry).is_dir())
     for folder in folders:
-        summary, written = read_summary(folder), _written_recipe(folder)
+        summary, written = read_summary(folder), written_recipe(folder)
         same = written.model_copy(update={"seed": 0})
         name = str(summary["name"])
         if first_of.setdefault(name, same) != same:  # of one row are only runs that differ in nothing but their seed
