@@ -53,3 +53,63 @@ def crossval(
         raise ZooError(
             f"{report['out']}: {len(failed)} runs failed ({', '.join(failed[:10])}), the first with: {first}"
         )
+
+
+@app.command()
+def ensemble(
+    entries: Annotated[
+        list[str],
+        typer.Argument(metavar="CHECKPOINT... MANIFEST", help="Two or more of what zoo.load takes; then the clips."),
+    ],
+    by: Annotated[Literal["probability", "logit"], typer.Option(help="What the mean is of.")] = "probability",
+    weights: Annotated[
+        bool, typer.Option("--weights", help="Also the model of the mean weights, of checkpoints of one geometry.")
+    ] = False,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Write that model here; zoo.load reads it.")] = None,
+    predictions: Annotated[
+        Path | None, typer.Option(metavar="FILE.npz", help="Write the scores of the ensemble here.")
+    ] = None,
+    fold: Annotated[list[str] | None, typer.Option(help="Only these folds.")] = None,
+    split: Annotated[str | None, typer.Option(help="Only this split.")] = None,
+    batch_size: Annotated[int, typer.Option(min=1)] = 32,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
+    workers: Annotated[int | None, typer.Option(min=0, max=1024, help="Processes that decode.")] = None,
+    labels: Annotated[str | None, typer.Option(help="Label table, where a checkpoint has none or no mids.")] = None,
+    task: Annotated[
+        Literal["single-label", "multi-label"] | None, typer.Option(help="Where a checkpoint does not say it.")
+    ] = None,
+    unknown_labels: Annotated[Literal["error", "ignore"], typer.Option(help="Labels the table lacks.")] = "error",
+    as_json: Json = False,
+) -> None:
+    """Judge several models as one: the mean of their predictions, or of their weights.
+
+    Example:  zoo ensemble runs/ast runs/passt runs/cnn eval.csv --split test
+
+    Example:  zoo ensemble runs/a runs/b runs/c eval.csv --weights --out checkpoints/soup
+    """
+    from zoo.use.console import Console
+    from zoo.use.ensemble import ensemble as run_ensemble
+    from zoo.use.show.ensemble import show_ensemble
+
+    console = Console(quiet=as_json)
+    report = run_ensemble(
+        entries[:-1],
+        entries[-1],
+        by=by,
+        weights=weights,
+        out=out,
+        predictions=predictions,
+        counting=console.counting,
+        folds=fold,
+        split=split,
+        batch_size=batch_size,
+        device=device,
+        workers=workers,
+        labels=labels,
+        task=task,
+        unknown_labels=unknown_labels,
+    )
+    if as_json:
+        print_json(report)
+    else:
+        show_ensemble(console, report)
