@@ -78,7 +78,7 @@ def remarks(report: Mapping[str, Any]) -> list[str]:
 
 def _with_deviation(values: Mapping[str, Any], auc: Mapping[str, Any] | None) -> str:
     """`0.912 ± 0.013`. A mean that an endless d' is in is endless."""
-    ends = set(auc["values"].values()) & {0, 1} if auc else set()
+    ends = set(auc["values"].values()) & {0.0, 1.0} if auc else set()
     mean = _number(values["mean"], ends.pop() if len(ends) == 1 else None)
     return mean if values["deviation"] is None else f"{mean} ± {values['deviation']:.4f}"
 
