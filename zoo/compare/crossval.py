@@ -49,7 +49,7 @@ def crossval(
     Raises:
         RecipeError, DataError: see `fold_recipes`; and what is wrong with the first run, where none could be done.
     """
-    parsed = read_recipe(find_recipe(recipe), overrides, for_training=True)
+    parsed = read_recipe(find_recipe(recipe), overrides)  # what folds add need not be there yet
     recipes = fold_recipes(parsed, rule)
     asked = recipes if folds is None else fold_recipes(parsed, rule, folds)
     seeds = list(dict.fromkeys(seeds if seeds else [parsed.seed]))
