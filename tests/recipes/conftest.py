@@ -1,4 +1,4 @@
-"""What the recipes are tried on: a few seconds of sound, manifests of any number of clips over it, and small weights."""
+"""What recipes are tried on: a few seconds of sound, manifests of any number of clips over it, and small weights."""
 
 import csv
 import math

@@ -1,4 +1,4 @@
-"""Every recipe that the zoo ships, found by glob: it reads, says what it is, builds, and trains two steps as written."""
+"""Every recipe that the zoo ships, found by glob: reads, says what it is, builds, and trains two steps as written."""
 
 import functools
 import re
