@@ -91,6 +91,18 @@ def test_a_folder_of_recipes_is_listed(installed: Path, name: str, inside: str) 
     assert str(error.value).endswith(f": a folder - expected one recipe - it holds: {inside}")
 
 
+def test_of_many_recipes_the_folders_are_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name a recipe would be a line that nobody reads; a folder's own content is listed when it is asked for."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(RecipeError) as error:
+        find_recipe("zzz")
+    assert "compare/ast-ablations/ (10 recipes), finetune/audioset/ (13 recipes), " in str(error.value)
+    assert len(str(error.value)) < 500
+    with pytest.raises(RecipeError) as error:
+        find_recipe("finetune/iemocap")
+    assert str(error.value).endswith("it holds: finetune/iemocap/ssast-frame, finetune/iemocap/ssast-patch")
+
+
 def test_a_folder_without_recipes_says_so(installed: Path, tmp_path: Path) -> None:
     (tmp_path / "elsewhere" / "mine").mkdir()
     with pytest.raises(RecipeError, match=r"^mine: a folder - expected one recipe - it holds: no recipe$"):
