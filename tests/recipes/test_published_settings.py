@@ -1,13 +1,19 @@
 """Documents and recipes say the same about published settings, and recipes what their models were made by."""
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from zoo.recipe import Recipe, parse_recipe, read_recipe, resolved
+from tests.recipes.conftest import SMALL
+from zoo.models.cost import build_on_meta
+from zoo.recipe import Recipe, parse_recipe, read_recipe, recipe_names, resolved
+from zoo.run.folder import check_front_end
+from zoo.weights.load import check_fit
+from zoo.weights.source import read
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 FRAME = """\
@@ -147,3 +153,33 @@ def test_averages_are_of_as_many_epochs_as_published() -> None:
     for name, number in {"audioset/ast-full": 5, "audioset/ast-balanced": 20}.items():
         average: Any = read_recipe(f"finetune/{name}").train.average
         assert average.last - average.first + 1 == number
+
+
+STARTED = [
+    name
+    for name in recipe_names()
+    if name.startswith(("finetune/", "compare/")) and read_recipe(name).init.path is not None
+]
+
+
+@pytest.mark.parametrize("name", STARTED)
+def test_weights_come_to_the_geometry_as_the_released_code_brings_them(
+    name: str, small_weights: Callable[[str], Path]
+) -> None:
+    """AST's and SSAST's positions by the released rule, slips included; PaSST's tables as they are."""
+    recipe = read_recipe(name)
+    assert recipe.init.path is not None
+    source = read(small_weights(recipe.init.path))
+    check_front_end(recipe, source)
+    model = build_on_meta(recipe.model.model_copy(update=SMALL))
+    positions = [note for note in check_fit(model, source, recipe.init) if note.startswith("positions: ")]
+    if source.rule == "passt":
+        assert positions == []
+    elif recipe.init.positions == "auto":
+        assert [note.split(",")[0] for note in positions] == ["positions: official"]
+    else:
+        assert positions[0].startswith(("positions: fresh", f"positions: {recipe.init.positions}"))
+
+
+def test_some_recipes_start_from_published_weights() -> None:
+    assert len(STARTED) >= 35
