@@ -1,15 +1,33 @@
-"""Every recipe that the zoo ships, found by glob: it reads, says what it is, builds, and trains two steps."""
+"""Every recipe that the zoo ships, found by glob: reads, says what it is, builds, and trains two steps as written."""
 
+import functools
+import re
+import shlex
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
+import yaml
 
+from tests.recipes.conftest import SMALL, batch_size_of, clips_for
 from zoo.models.cost import build_on_meta, num_parameters
-from zoo.recipe import Recipe, dump_recipe, head_comment, parse_recipe, read_recipe, recipes_folder
+from zoo.recipe import (
+    Recipe,
+    dump_recipe,
+    head_comment,
+    parse_recipe,
+    read_recipe,
+    recipe_differences,
+    recipes_folder,
+    resolved,
+)
 from zoo.run import train
+from zoo.train.checkpoint import load_trainer
+from zoo.train.interrupt import Interrupted
+from zoo.train.plan import Report
+from zoo.use.evaluate import evaluate_checkpoint
 
 RECIPES = sorted(recipes_folder().rglob("*.yaml"))
 SECTIONS = [
@@ -26,11 +44,29 @@ SECTIONS = [
     "log",
 ]
 BY_NAME = pytest.mark.parametrize("path", RECIPES, ids=lambda p: p.relative_to(recipes_folder()).as_posix())
+# What a recipe may differ in from its file when it is tried: depth, width, batches, data, and where weights lie. Clips
+# keep their length too.
+MAY_SHRINK = {
+    *("model.embed_dim", "model.num_heads", "model.depth", "train.batch_size", "evaluate.batch_size"),
+    *("data.train", "data.eval", "data.test", "data.sampling.clips_per_epoch"),
+    *("init.from", "train.device", "data.num_workers"),
+}
+
+
+@functools.cache
+def _recipe(path: Path) -> Recipe:
+    return read_recipe(path)
 
 
 def test_there_are_recipes() -> None:
     names = {path.relative_to(recipes_folder()).as_posix() for path in RECIPES}
     assert {"quickstart/pretrain.yaml", "pretrain/ssast-patch-base.yaml", "finetune/folder/ast-base.yaml"} <= names
+
+
+def test_every_name_is_given_once() -> None:
+    """Names are folders of runs, and rows of a comparison."""
+    names = [_recipe(path).name for path in RECIPES]
+    assert len(set(names)) == len(names)
 
 
 @BY_NAME
@@ -46,45 +82,85 @@ def test_it_says_what_it_is(path: Path) -> None:
 
 @BY_NAME
 def test_what_is_resolved_replays_it(path: Path) -> None:
-    recipe = read_recipe(path)
+    recipe = _recipe(path)
     assert parse_recipe(dump_recipe(recipe), "again") == recipe
 
 
 @BY_NAME
 def test_the_model_is_built_without_memory(path: Path) -> None:
-    recipe = read_recipe(path)
+    recipe = _recipe(path)
     pretraining = recipe.objective.kind == "masked-patch"
     assert num_parameters(build_on_meta(recipe.model, pretraining=pretraining)) > 1_000
 
 
-def _shrunk(recipe: Recipe, data: Path) -> Recipe:
-    """The same choices with the smallest numbers, on a folder of tones."""
-    fields: Any = recipe.model.model_dump()
-    for key, value in {"embed_dim": 24, "depth": 1, "num_heads": 3, "n_frames": 64}.items():
-        if key in fields:
-            fields[key] = value
-    if recipe.model.kind == "passt":
-        fields |= {"patchout_freq": 1, "patchout_time": 1}
-    if "num_masked" in fields:
-        fields["num_masked"] = 0.5
-    section: Any = {
-        **recipe.model_dump(by_alias=True, exclude_unset=True),
-        "model": {key: value for key, value in fields.items() if key != "num_classes"},
-        "train": {"steps": 2, "batch_size": 4, "precision": "fp32", "device": "cpu"},
-        "evaluate": {"every_clips": 4, "metric": recipe.evaluate.metric, "batch_size": 4},
-    }
-    section["data"] = {**section["data"], "train": str(data), "eval": str(data), "num_workers": 0}
-    section["schedule"] = {**section["schedule"], "warmup_clips": 0.5}
-    return Recipe.model_validate(section)
+def _commands(path: Path) -> list[list[str]]:
+    """The commands of the head comment that name the recipe, as a shell would read them."""
+    comment = re.sub(r"\\\n\s*", " ", head_comment(path.read_text()))
+    name = f"recipes/{path.relative_to(recipes_folder()).as_posix()}"
+    found = re.findall(rf"zoo \w+ {re.escape(name)}(?:[^'\n]|'[^']*')*", comment)
+    return [shlex.split(one) for one in found]
 
 
 @BY_NAME
-def test_two_steps_on_synthetic_audio(path: Path, tone_folder: Callable[..., Path], tmp_path: Path) -> None:
-    recipe = read_recipe(path)
-    if recipe.objective.kind == "classification":
-        assert recipe.data.task is not None
-    command = "pretrain" if recipe.objective.kind == "masked-patch" else "finetune"
-    summary = train(_shrunk(recipe, tone_folder()), tmp_path / "run", command=command)
-    assert summary["steps"] == 2
-    assert summary["clips"] == 8
-    assert all(torch.tensor(float(v)).isfinite() for v in summary["metrics"].values())
+def test_its_commands_are_overrides_of_it(path: Path) -> None:
+    commands = _commands(path)
+    assert commands
+    for words in commands:
+        overrides = [word for word in words[3:] if re.match(r"[a-z_.]+=", word)]
+        recipe = read_recipe(path, overrides, for_training=words[1] != "crossval")
+        assert recipe.data.train, words
+        expected = "pretrain" if recipe.objective.kind == "masked-patch" else "finetune"
+        assert words[1] in (expected, "crossval")
+
+
+def _shrunk(recipe: Recipe, manifest: Callable[..., str], small_weights: Callable[[str], Path]) -> Recipe:
+    """The same recipe for a model of one narrow layer, two clips a step, on a few seconds of sound."""
+    values: Any = resolved(recipe)
+    several = recipe.data.task == "multi-label"
+    num_train = clips_for(recipe)
+    values["model"] |= {key: value for key, value in SMALL.items() if key in values["model"]}
+    values["train"] |= {"batch_size": batch_size_of(recipe), "device": "cpu"}
+    values["evaluate"] |= {"batch_size": 4}
+    values["data"] |= {"train": manifest("train", num_train, several), "num_workers": 0}
+    if recipe.data.validation is None:
+        values["data"] |= {"eval": manifest("eval", 4, several)}
+    values["data"] |= {"test": manifest("test", 4, several)}
+    if "clips_per_epoch" in values["data"]["sampling"]:
+        drawn = recipe.data.sampling.clips_in_epoch(num_train)
+        values["data"]["sampling"]["clips_per_epoch"] = min(drawn, num_train)
+    if recipe.init.path is not None:
+        values["init"]["from"] = str(small_weights(recipe.init.path))
+    return Recipe.model_validate(yaml.safe_load(yaml.safe_dump(values)))
+
+
+@BY_NAME
+def test_two_steps_as_written(
+    path: Path, manifest: Callable[..., str], small_weights: Callable[[str], Path], tmp_path: Path
+) -> None:
+    """With the length, schedule and average of the file, and a Ctrl-C after two steps; then an evaluation."""
+    recipe = _recipe(path)
+    shrunk = _shrunk(recipe, manifest, small_weights)
+    changed = {key for key, _, _ in recipe_differences(recipe, shrunk)}
+    assert changed <= MAY_SHRINK
+
+    def stop(report: Report) -> None:
+        if report.step == 1:
+            signal.raise_signal(signal.SIGINT)  # the next step is the last one
+
+    is_pretraining = recipe.objective.kind == "masked-patch"
+    out = tmp_path / "run"
+    with pytest.raises(Interrupted) as stopped:
+        train(shrunk, out, command="pretrain" if is_pretraining else "finetune", on_progress=stop)
+    assert f"after {2 * shrunk.train.batch_size} clips" in str(stopped.value)
+    ran = read_recipe(out / "recipe.yaml")
+    assert {key for key, _, _ in recipe_differences(recipe, ran)} <= MAY_SHRINK
+    state = load_trainer(out / "checkpoints" / "last")
+    assert state["progress"]["step"] == 2
+    assert state["progress"]["skipped"] == 0
+    assert (state["average"] is not None) == (recipe.train.average.kind != "none")
+    if not is_pretraining:
+        test = shrunk.data.test
+        assert test is not None
+        report = evaluate_checkpoint(out / "checkpoints" / "last", test[0].path, batch_size=4)
+        assert report["num_eval_clips"] == 4
+        assert report["windows"].items() >= recipe.windows.model_dump(mode="json").items()

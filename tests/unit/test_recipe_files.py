@@ -1,5 +1,6 @@
 """Finding the recipes that come along."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -90,6 +91,18 @@ def test_a_folder_of_recipes_is_listed(installed: Path, name: str, inside: str) 
     assert str(error.value).endswith(f": a folder - expected one recipe - it holds: {inside}")
 
 
+def test_of_many_recipes_the_folders_are_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name a recipe would be a line that nobody reads; a folder's own content is listed when it is asked for."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(RecipeError) as error:
+        find_recipe("zzz")
+    assert "compare/ast-ablations/ (10 recipes), finetune/audioset/ (13 recipes), " in str(error.value)
+    assert len(str(error.value)) < 500
+    with pytest.raises(RecipeError) as error:
+        find_recipe("finetune/iemocap")
+    assert str(error.value).endswith("it holds: finetune/iemocap/ssast-frame, finetune/iemocap/ssast-patch")
+
+
 def test_a_folder_without_recipes_says_so(installed: Path, tmp_path: Path) -> None:
     (tmp_path / "elsewhere" / "mine").mkdir()
     with pytest.raises(RecipeError, match=r"^mine: a folder - expected one recipe - it holds: no recipe$"):
@@ -106,15 +119,33 @@ def test_the_head_comment_is_the_first_block() -> None:
     assert head_comment("# yaml-language-server: $schema=a.json\n# What: x\n") == "What: x"
 
 
-@pytest.mark.parametrize("name", ["pretrain/ssast-patch-base", "finetune/folder/ast-base"])
+FULL_SIZE = [name for name in recipe_names() if not name.startswith("quickstart/")]
+
+
+@pytest.mark.parametrize("name", FULL_SIZE)
 def test_full_size_recipes_are_complete_and_say_what_they_are(name: str) -> None:
     text = find_recipe(name).read_text(encoding="utf-8")
-    for word in ("What:", "Data:", "Hardware:", "Hours:", "Result:", "Command:"):
-        assert f"\n{word}" in head_comment(text)
-    assert f"recipes/{name}.yaml data.train=" in head_comment(text)
+    words = ("What:", "Data:", "Hardware:", "Hours:", "Result:", "Command:")
+    places = [head_comment(text).find(f"\n{word}") for word in words]
+    assert places == sorted(places)
+    assert places[0] > 0
+    assert re.search(rf"recipes/{name}\.yaml (\\\n +)?data\.train=", head_comment(text))
+    assert max(map(len, text.splitlines())) <= 120
     values = parse_document(text, name).value
     assert set(_keys(values)) == set(_keys(resolved(read_recipe(name))))
-    read_recipe(name, ["data.train=clips"], for_training=True)
+    watched = [] if values["data"]["validation"] else ["data.eval=clips"]
+    read_recipe(name, ["data.train=clips", *watched], for_training=True)
+
+
+def test_the_table_of_recipes_has_them_all_with_the_numbers_that_they_state() -> None:
+    """recipes/README.md: a row for each recipe but the quickstart's; a number in it stands in the recipe too."""
+    rows = re.findall(r"^\| \[([^\]]+)\]\(([^)]+)\) \| (.*) \|$", (recipes_folder() / "README.md").read_text(), re.M)
+    assert [target for _, target, _ in rows] == [f"{name}.yaml" for name in FULL_SIZE]
+    for shown, target, result in rows:
+        assert target.endswith(f"{shown}.yaml")
+        stated = " ".join(head_comment((recipes_folder() / target).read_text(encoding="utf-8")).split())
+        for number in re.findall(r"(?<![\d.])\.?\d[\d.]*\d", result.split("|")[-1]):
+            assert number in stated, f"{target}: {number}"
 
 
 def _keys(values: dict[str, Any], prefix: str = "") -> Iterator[str]:

@@ -8,7 +8,7 @@ one head sees the mean of CLS and DIST. Its second, never evaluated head is not 
 from collections.abc import Iterator
 from typing import Literal
 
-from zoo.config import CountOrShare
+from zoo.config import CountOrShare, Size
 from zoo.errors import ShapeError
 from zoo.models.ast import SIZES
 from zoo.models.registry import register
@@ -34,6 +34,20 @@ class PasstConfig(TransformerConfig):
     """Columns of patches left out in training; a count, or a share when below 1."""
     patchout_random: CountOrShare = 0.0
     """Single patches left out in training, of those that rows and columns leave; a count, or a share when below 1."""
+    table_frames: Size | None = None
+    """Frames that the table of positions in time is for; null: `n_frames`. A table longer than the clips is trained
+    throughout, since a clip gets another window of it every time, and takes clips of up to its length in evaluation:
+    the released models for 20 and 30 s saw 10 s in training, and that for ESC-50 has the table of 10 s (998)."""
+
+    @property
+    def table_columns(self) -> int:
+        """Entries of the table of positions in time.
+
+        As in the released code n // stride, which can be one more than the patches that fit: 1,000 frames at stride 12
+        have 83 columns and 998 have 82, with one table of 83 for both. No spare entry is made: where the released rule
+        gives one, the released model cannot run.
+        """
+        return max((self.table_frames or self.n_frames) // self.stride[1], self.grid.time)
 
     def problems(self) -> Iterator[str]:
         yield from super().problems()
@@ -47,9 +61,5 @@ class PasstConfig(TransformerConfig):
         return Patchout(self.patchout_freq, self.patchout_time, self.patchout_random)
 
     def build(self) -> SpectrogramTransformer:
-        # The released tables have n // stride entries, which can be one more than the patches that fit: 1,000 frames
-        # at stride 12 have 83 columns and 998 have 82, with one table of 83 for both. No spare row is made: where the
-        # released rule gives one, the released model cannot run.
-        num_time = max(self.n_frames // self.stride[1], self.grid.time)
-        position = FrequencyTimePosition(self.grid.freq, num_time, self.embed_dim, random_time_offset=True)
+        position = FrequencyTimePosition(self.grid.freq, self.table_columns, self.embed_dim, random_time_offset=True)
         return self.assemble(position, 2, HeadTokensAggregator(), patchout=self._build_patchout())

@@ -2,11 +2,15 @@
 
 import difflib
 import os
+from collections import Counter
 from pathlib import Path
 
 from zoo.errors import RecipeError
 from zoo.recipe.document import shortened
 from zoo.recipe.strict_yaml import shown_path
+
+_FEW = 15
+"""Names that a message lists."""
 
 
 def recipes_folder() -> Path:
@@ -41,12 +45,20 @@ def find_recipe(name_or_path: str | Path) -> Path:
     inside = known if name in ("recipes", ".") else [other for other in known if other.startswith(f"{name}/")]
     if inside or os.path.isdir(text):
         inside = inside or sorted(entry.name for entry in Path(text).glob("*.yaml")) or ["no recipe"]
-        raise RecipeError(f"{where}: a folder - expected one recipe - it holds: {', '.join(inside)}")
+        raise RecipeError(f"{where}: a folder - expected one recipe - it holds: {_listed(inside)}")
     if os.path.exists(text):
         return Path(text)  # a pipe or a device: readable, like a file
     near = difflib.get_close_matches(name[:200], known, n=3, cutoff=0.5)
     hint = f"; did you mean {' or '.join(repr(other) for other in near)}?" if near else " -"
-    raise RecipeError(f"{where}: no such file or recipe{hint} Known: {', '.join(known) or 'none'}")
+    raise RecipeError(f"{where}: no such file or recipe{hint} Known: {_listed(known) or 'none'}")
+
+
+def _listed(names: list[str]) -> str:
+    """All names; of many, the folders that hold them, each of which says what is in it when it is asked for."""
+    if len(names) <= _FEW:
+        return ", ".join(names)
+    folders = Counter(name.rpartition("/")[0] for name in names)
+    return ", ".join(f"{folder}/ ({count} recipes)" if count > 1 else f"{folder}/" for folder, count in folders.items())
 
 
 def head_comment(text: str) -> str:

@@ -86,7 +86,7 @@ def _problem(config: Any, is_pretraining: bool) -> str | None:
         return (
             f"found patches of {size} - expected {_HEAD_VALUES} values, as the released heads have - convert to 'zoo'"
         )
-    rows, columns = config.n_mels // config.stride[0], config.n_frames // config.stride[1]
+    rows, columns = config.n_mels // config.stride[0], _frames(config) // config.stride[1]
     if config.kind == "passt" and (config.grid.freq != rows or config.grid.time > columns):
         return (
             f"found a grid of {config.grid.freq}x{config.grid.time} patches - expected {rows} rows and at most "
@@ -95,11 +95,16 @@ def _problem(config: Any, is_pretraining: bool) -> str | None:
     return None
 
 
+def _frames(config: Any) -> int:
+    """The length that the position tables are for."""
+    return int(getattr(config, "table_frames", None) or config.n_frames)
+
+
 def _class_notes(config: Any, is_pretraining: bool) -> list[str]:
     """How to build the released class for this model."""
     if config.kind == "passt":
         arguments = {
-            "img_size": (config.n_mels, config.n_frames),
+            "img_size": (config.n_mels, _frames(config)),
             "patch_size": config.patch_size,
             "stride": config.stride,
             "num_classes": config.num_classes,
@@ -139,6 +144,8 @@ def _call(name: str, arguments: dict[str, Any]) -> str:
 def _untold(file: Path, config: Any, is_pretraining: bool) -> dict[str, Any]:
     """The fields that must be stated to read the file back as this model: none, mostly."""
     wanted = config.model_dump(mode="json")
+    if config.kind == "passt":  # the file has the tables alone
+        wanted |= {"n_frames": _frames(config), "table_frames": None}
     if is_pretraining:
         del wanted["num_classes"]  # of a head that it has not got
     stated: dict[str, Any] = {}
