@@ -115,8 +115,7 @@ class Stepper:
         loss, is_bad, is_left_out = self._step(losses, grad_norm)
         shares = [count / total for count in counts]
         tagged = [
-            {"loss/total": one, **found, TAG: grad_norm, **of_parts}
-            for one, found in zip(losses, scalars, strict=True)
+            {"loss/total": one, **found, TAG: grad_norm, **of_parts} for one, found in zip(losses, scalars, strict=True)
         ]
         return Taken(tagged, shares, loss, grad_norm, is_bad, is_left_out)
 
