@@ -1,7 +1,7 @@
 """How large the gradient is, of a model as a whole and of its parts, in one pass over it.
 
 The parts are few, so that a chart can be read: `input` (patches, positions, tokens), `early_blocks`, `middle_blocks`
-and `late_blocks` (thirds of the encoder, the norm above it with the last), `head`, and `other` (the CNN's convolutions).
+and `late_blocks` (thirds of the encoder, the norm above it with the last), `head`, and `other` (the CNN).
 """
 
 from collections.abc import Sequence
