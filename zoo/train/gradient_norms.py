@@ -42,7 +42,7 @@ class GradientNorms:
             return total, {}
         counts = [len(several) for several in gradients.values()]
         pieces = [piece for piece in norms.split(counts) if len(piece)]
-        found = iter(torch._foreach_norm(pieces))
+        found = iter(torch._foreach_norm(pieces) if pieces else ())
         nothing = total.new_zeros(())
         return total, {
             f"{TAG}/{part}": next(found) if count else nothing for part, count in zip(gradients, counts, strict=True)
