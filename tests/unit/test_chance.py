@@ -15,8 +15,9 @@ def test_single_label() -> None:
     constant = torch.zeros(10, 4)
     constant[:, 0] = 1
     measured = classification_metrics(constant, targets, "single-label")
-    assert measured["accuracy"] == levels["accuracy"]
-    assert measured["balanced_accuracy"] == pytest.approx(levels["balanced_accuracy"])
+    counts = {"classes_without_positives", "classes_without_negatives"}
+    assert {name: measured[name] for name in levels} == pytest.approx(levels)
+    assert measured.keys() - levels.keys() == counts  # every metric has its level
 
 
 def test_multi_label_is_what_random_scores_give() -> None:
@@ -26,4 +27,11 @@ def test_multi_label_is_what_random_scores_give() -> None:
     measured = classification_metrics(torch.randn(4000, 3, generator=generator), targets, "multi-label")
     assert measured["mAP"] == pytest.approx(levels["mAP"], abs=0.02)
     assert measured["auc"] == pytest.approx(levels["auc"], abs=0.02)
-    assert set(levels) == {"mAP", "auc"}
+    always_yes = classification_metrics(torch.ones(4000, 3), targets, "multi-label")
+    by_prediction = {"precision", "f1", "precision_weighted", "f1_weighted"}
+    assert {name: always_yes[name] for name in by_prediction} == pytest.approx({n: levels[n] for n in by_prediction})
+    assert set(levels) == {"mAP", "auc", "dprime"} | by_prediction
+
+
+def test_clips_without_any_class_have_no_level() -> None:
+    assert chance_levels(torch.zeros(3, 2), "multi-label") == {}

@@ -8,64 +8,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from tests.unit.slow_metrics import slow_metrics
 from zoo.errors import DataError, ShapeError, ZooError
 from zoo.evaluate.metrics import classification_metrics, finite_or_none
-
-
-def slow_average_precision(scores: list[float], positive: list[bool]) -> float:
-    """Sum over distinct thresholds of (recall gained) × precision."""
-    total, before = 0.0, 0.0
-    for threshold in sorted(set(scores), reverse=True):
-        taken = [p for s, p in zip(scores, positive, strict=True) if s >= threshold]
-        recall = sum(taken) / sum(positive)
-        total += (recall - before) * sum(taken) / len(taken)
-        before = recall
-    return total
-
-
-def slow_auc(scores: list[float], positive: list[bool]) -> float:
-    """The share of (positive, negative) pairs in the right order; a tie is half right."""
-    yes = [s for s, p in zip(scores, positive, strict=True) if p]
-    no = [s for s, p in zip(scores, positive, strict=True) if not p]
-    return sum(1.0 if a > b else 0.5 if a == b else 0.0 for a in yes for b in no) / (len(yes) * len(no))
-
-
-def slow_f1(predicted: list[bool], positive: list[bool]) -> float:
-    both = sum(a and b for a, b in zip(predicted, positive, strict=True))
-    precision = both / sum(predicted) if any(predicted) else 0.0
-    recall = both / sum(positive)
-    return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
-
-
-def mean(values: list[float]) -> float:
-    return sum(values) / len(values) if values else math.nan
-
-
-def slow_metrics(scores: Tensor, targets: Tensor, task: str) -> dict[str, float]:
-    num_clips, num_classes = scores.shape
-    logits = scores.double()
-    ranking = logits.softmax(1) if task == "single-label" else logits
-    positive = [[bool(targets[i, c]) for i in range(num_clips)] for c in range(num_classes)]
-    rank = [ranking[:, c].tolist() for c in range(num_classes)]
-    winner = logits.argmax(1).tolist()
-    predicted = [
-        [(winner[i] == c) if task == "single-label" else bool(logits[i, c] > 0) for i in range(num_clips)]
-        for c in range(num_classes)
-    ]
-    there = [c for c in range(num_classes) if any(positive[c])]
-    both = [c for c in there if not all(positive[c])]
-    result: dict[str, float] = {}
-    if task == "single-label":
-        hits = [bool(targets[i, winner[i]]) for i in range(num_clips)]
-        result["accuracy"] = mean([float(hit) for hit in hits])
-        result["balanced_accuracy"] = mean(
-            [mean([float(hit) for hit, p in zip(hits, positive[c], strict=True) if p]) for c in there]
-        )
-    result["mAP"] = mean([slow_average_precision(rank[c], positive[c]) for c in there])
-    result["auc"] = mean([slow_auc(rank[c], positive[c]) for c in both])
-    result["f1"] = mean([slow_f1(predicted[c], positive[c]) for c in there])
-    result["classes_without_positives"] = num_classes - len(there)
-    return result
 
 
 def one_hot(classes: list[int], num_classes: int) -> Tensor:
@@ -79,7 +24,9 @@ def test_single_label_equals_the_slow_formulas(clips: int, classes: int, ties: b
     scores = scores.round() if ties else scores
     targets = one_hot(torch.randint(classes, (clips,)).tolist(), classes)
     got = classification_metrics(scores, targets, "single-label")
-    assert got == pytest.approx(slow_metrics(scores, targets, "single-label"), abs=1e-12, nan_ok=True)
+    assert got == pytest.approx(
+        slow_metrics(scores.tolist(), targets.bool().tolist(), "single-label"), abs=1e-9, rel=0, nan_ok=True
+    )
 
 
 @pytest.mark.parametrize("ties", [False, True])
@@ -89,7 +36,9 @@ def test_multi_label_equals_the_slow_formulas(clips: int, classes: int, share: f
     scores = scores.round() if ties else scores
     targets = (torch.rand(clips, classes) < share).float()
     got = classification_metrics(scores, targets, "multi-label")
-    assert got == pytest.approx(slow_metrics(scores, targets, "multi-label"), abs=1e-12, nan_ok=True)
+    assert got == pytest.approx(
+        slow_metrics(scores.tolist(), targets.bool().tolist(), "multi-label"), abs=1e-9, rel=0, nan_ok=True
+    )
     assert "accuracy" not in got
 
 

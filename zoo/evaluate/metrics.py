@@ -7,15 +7,17 @@ import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-import torch
-from jaxtyping import Bool, Float, Float64, Num
-from sklearn.metrics import average_precision_score, roc_auc_score
+from jaxtyping import Float64, Num
+from scipy.special import ndtri
 from torch import Tensor
 
 from zoo.data.labels import Task
 from zoo.errors import DataError, ShapeError, ZooError
+from zoo.evaluate.class_metrics import ClassMetrics, class_metrics, rank_and_predict
 
 Metrics = dict[str, float | int]
+COUNTS = ("classes_without_positives", "classes_without_negatives")
+"""Of a set's metrics, those that say nothing of the model."""
 _NAMES_SHOWN = 5
 
 
@@ -27,10 +29,11 @@ def classification_metrics(
 ) -> Metrics:
     """The metrics of a whole set.
 
-    Keys, each a mean over the classes that have positives (for `auc` also negatives):
-    `mAP` average precision, `auc` area under the ROC curve, `f1` (macro), and, for single-label only, `accuracy` (a
-    mean over clips, not classes) and `balanced_accuracy` (mean recall); then `classes_without_positives`, a count.
-    A metric that no class defines is NaN.
+    Keys: for single-label `accuracy` (over clips) and `balanced_accuracy` (mean recall); `mAP` average precision, `auc`
+    area under the ROC curve, each a mean over classes; `dprime`; `precision`, `recall`, `f1` (macro: means over
+    classes) and the same with `_weighted` (means weighted by the clips of a class); then two counts of classes,
+    `classes_without_positives` and `classes_without_negatives`. Means are over the classes that have positives, of
+    `auc` also negatives. A metric that no class defines is NaN; `dprime` is infinite where `auc` is 1 or 0.
 
     Args:
         scores: logits. For single-label, clips are ranked by the softmax. A multi-label class is predicted above 0.
@@ -41,58 +44,48 @@ def classification_metrics(
         ZooError: scores that are not finite, naming the clips. DataError: no clips, or targets that do not fit the
             task. ShapeError: sizes that differ.
     """
-    _check(scores, targets, task, names)
-    is_positive = targets.cpu().numpy() > 0.5
-    logits = scores.double().cpu()
-    if task == "single-label":
-        ranking = log_odds(logits).numpy()
-        is_predicted = np.eye(logits.shape[1], dtype=bool)[logits.numpy().argmax(axis=1)]
-    else:
-        ranking = logits.numpy()
-        is_predicted = ranking > 0
+    check_scores(scores, targets, task, names)
     metrics: Metrics = {}
-    num_positives = is_positive.sum(axis=0)
-    has_positives = num_positives > 0
     if task == "single-label":
-        is_right = (is_predicted & is_positive).any(axis=1)
-        recalls = (is_predicted & is_positive).sum(axis=0)[has_positives] / num_positives[has_positives]
-        metrics["accuracy"] = float(is_right.mean())
-        metrics["balanced_accuracy"] = float(recalls.mean())
-    measured = np.flatnonzero(has_positives)
-    both = np.flatnonzero(has_positives & (num_positives < len(ranking)))
-    metrics["mAP"] = _mean([average_precision_score(is_positive[:, c], ranking[:, c]) for c in measured])
-    metrics["auc"] = _mean([roc_auc_score(is_positive[:, c], ranking[:, c]) for c in both])
-    metrics["f1"] = _mean(list(f1_scores(is_predicted, is_positive)[has_positives]))
-    metrics["classes_without_positives"] = int((~has_positives).sum())
+        _, is_predicted = rank_and_predict(scores, task)
+        metrics["accuracy"] = float(is_predicted[targets.cpu().numpy() > 0.5].mean())
+    return metrics | summarise(class_metrics(scores, targets, task), task)
+
+
+def summarise(per_class: ClassMetrics, task: Task) -> Metrics:
+    """The metrics of a set that are means over its classes, and the counts of classes."""
+    support = per_class.support
+    measured = support > 0
+    metrics: Metrics = {"balanced_accuracy": _mean(per_class.recall)} if task == "single-label" else {}
+    metrics |= {"mAP": _mean(per_class.average_precision), "auc": _mean(per_class.auc)}
+    metrics["dprime"] = dprime(metrics["auc"])
+    values = {"precision": per_class.precision, "recall": per_class.recall, "f1": per_class.f1}
+    metrics |= {name: _mean(of_class) for name, of_class in values.items()}
+    for name, of_class in values.items():
+        weighted = of_class[measured] * support[measured] / max(support.sum(), 1)
+        metrics[f"{name}_weighted"] = float(weighted.sum()) if measured.any() else math.nan
+    metrics["classes_without_positives"] = int((~measured).sum())
+    metrics["classes_without_negatives"] = int((support == per_class.num_clips).sum())
     return metrics
 
 
+def dprime(auc: float) -> float:
+    """√2 Φ⁻¹(AUC): how many deviations apart two normal distributions with this area lie.
+
+    Taken of the mean AUC over classes, as in the released code of AST (`src/utilities/stats.py`, `src/traintest.py`).
+    """
+    return math.sqrt(2) * float(ndtri(auc))
+
+
 def finite_or_none(metrics: Mapping[str, float | int]) -> dict[str, float | int | None]:
-    """For JSON, which has no NaN: a metric that no class defines is null."""
+    """For JSON, which has no NaN and no infinity: null for a metric that no class defines, or for an endless d'."""
     return {name: value if math.isfinite(value) else None for name, value in metrics.items()}
 
 
-def f1_scores(
-    is_predicted: Bool[np.ndarray, "n cls"], is_positive: Bool[np.ndarray, "n cls"]
-) -> Float[np.ndarray, "cls"]:
-    """2 TP / (2 TP + FP + FN) of every class; 0 where a class is neither there nor predicted."""
-    num_right = (is_predicted & is_positive).sum(axis=0)
-    return 2.0 * num_right / np.maximum(is_predicted.sum(axis=0) + is_positive.sum(axis=0), 1)
-
-
-def log_odds(logits: Float64[Tensor, "n cls"]) -> Float64[Tensor, "n cls"]:
-    """log(p / (1 - p)) of the softmax p: ranks clips as p does, but keeps apart sure answers, which tie at p = 1."""
-    if logits.shape[1] == 1:
-        return torch.zeros_like(logits)  # p is always 1
-    total = logits.logsumexp(dim=1, keepdim=True)
-    odds = logits - total - torch.log1p(-(logits - total).exp())
-    # Where p is near 1, 1 - p is lost to rounding; the one such class of a row is taken against the others instead.
-    best, winner = logits.max(dim=1, keepdim=True)
-    others = logits.scatter(1, winner, -torch.inf).logsumexp(dim=1, keepdim=True)
-    return odds.scatter(1, winner, best - others)
-
-
-def _check(scores: Tensor, targets: Tensor, task: Task, names: Sequence[str]) -> None:
+def check_scores(
+    scores: Num[Tensor, "n cls"], targets: Num[Tensor, "m cls2"], task: Task, names: Sequence[str] = ()
+) -> None:
+    """Raises what `classification_metrics` raises."""
     if scores.shape != targets.shape:
         raise ShapeError(
             f"evaluation: found scores {tuple(scores.shape)} against targets {tuple(targets.shape)} (clips, classes) - "
@@ -123,5 +116,7 @@ def _named(rows: Sequence[int], names: Sequence[str]) -> str:
     return shown + (f" and {len(rows) - _NAMES_SHOWN} more" if len(rows) > _NAMES_SHOWN else "")
 
 
-def _mean(values: Sequence[float]) -> float:
-    return float(np.mean(values)) if len(values) else float("nan")
+def _mean(values: Float64[np.ndarray, "cls"]) -> float:
+    """Over the classes that have a value; NaN where none has."""
+    there = values[~np.isnan(values)]
+    return float(there.mean()) if there.size else math.nan

@@ -12,7 +12,20 @@ from zoo.weights.adapt import AdaptConfig
 BatchSize = Annotated[int, Field(ge=1, le=65_536)]
 Clips = Annotated[int, Field(ge=1, le=10**12)]
 
-Metric = Literal["accuracy", "balanced_accuracy", "mAP", "auc", "f1", "loss"]
+Metric = Literal[
+    "accuracy",
+    "balanced_accuracy",
+    "mAP",
+    "auc",
+    "precision",
+    "recall",
+    "f1",
+    "precision_weighted",
+    "recall_weighted",
+    "f1_weighted",
+    "loss",
+]
+"""What decides which checkpoint is best. Not d', which may be endless: it is a function of `auc`."""
 
 
 class InitConfig(AdaptConfig):
