@@ -9,11 +9,10 @@ each sample anew would take minutes. With weights of 1 they are those of `zoo.ev
 from collections.abc import Callable
 
 import numpy as np
-import torch
 from jaxtyping import Bool, Float
+from scipy.special import ndtri
 
-from zoo.data.labels import Task
-from zoo.evaluate.metrics import log_odds
+from zoo.evaluate.class_metrics import rank_and_predict
 from zoo.evaluate.predictions import Predictions
 
 _COLUMNS = 512
@@ -22,19 +21,18 @@ _COLUMNS = 512
 Weights = Float[np.ndarray, "resample clip"]
 Scores = Float[np.ndarray, "clip cls"]
 Positives = Bool[np.ndarray, "clip cls"]
+Resampled = Float[np.ndarray, "resample"]
 
 
-def resampled_metric(metric: str, found: Predictions, counts: Weights) -> Float[np.ndarray, "resample"]:
+def resampled_metric(metric: str, found: Predictions, counts: Weights) -> Resampled:
     """The metric on every bootstrap sample; NaN where a sample has no class that it could be measured on.
 
     Args: `counts`: how often each clip was drawn, as float32.
     """
-    logits = found.scores.double()
     is_positive = found.targets.numpy() > 0.5
+    ranking, is_predicted = rank_and_predict(found.scores, found.task)
     if metric in _BY_DECISION:
-        is_predicted = _predicted(logits, found.task)
         return _BY_DECISION[metric](is_predicted, is_positive, counts)
-    ranking = (log_odds(logits) if found.task == "single-label" else logits).numpy()
     return _BY_RANK[metric](ranking, is_positive, counts)
 
 
@@ -43,30 +41,29 @@ def is_resampled(metric: str) -> bool:
     return metric in _BY_DECISION or metric in _BY_RANK
 
 
-def _predicted(logits: torch.Tensor, task: Task) -> Positives:
-    if task == "single-label":
-        return np.eye(logits.shape[1], dtype=bool)[logits.numpy().argmax(axis=1)]
-    return logits.numpy() > 0
-
-
-def _accuracy(is_predicted: Positives, is_positive: Positives, counts: Weights) -> Float[np.ndarray, "resample"]:
+def _accuracy(is_predicted: Positives, is_positive: Positives, counts: Weights) -> Resampled:
     is_right = (is_predicted & is_positive).any(axis=1)
     return counts @ is_right.astype(np.float32) / counts.sum(axis=1)
 
 
-def _balanced_accuracy(
-    is_predicted: Positives, is_positive: Positives, counts: Weights
-) -> Float[np.ndarray, "resample"]:
-    right, positives = _sums(counts, is_predicted & is_positive), _sums(counts, is_positive)
-    return _mean_over_classes(right, positives, positives > 0)
+def _by_class(part: str, is_weighted: bool = False) -> Callable[[Positives, Positives, Weights], Resampled]:
+    """The mean over classes of precision, recall or f1, or their mean weighted by the clips of a class."""
+
+    def metric(is_predicted: Positives, is_positive: Positives, counts: Weights) -> Resampled:
+        right, positives = _sums(counts, is_predicted & is_positive), _sums(counts, is_positive)
+        above, below = right, positives
+        if part == "precision":
+            below = _sums(counts, is_predicted)
+        elif part == "f1":
+            above, below = 2 * right, positives + _sums(counts, is_predicted)
+        values = above / np.maximum(below, 1)
+        weights = positives if is_weighted else (positives > 0).astype(np.float64)
+        return _ratio((values * weights).sum(axis=1), weights.sum(axis=1))
+
+    return metric
 
 
-def _f1(is_predicted: Positives, is_positive: Positives, counts: Weights) -> Float[np.ndarray, "resample"]:
-    right, positives = _sums(counts, is_predicted & is_positive), _sums(counts, is_positive)
-    return _mean_over_classes(2 * right, _sums(counts, is_predicted) + positives, positives > 0)
-
-
-def _average_precision(ranking: Scores, is_positive: Positives, counts: Weights) -> Float[np.ndarray, "resample"]:
+def _average_precision(ranking: Scores, is_positive: Positives, counts: Weights) -> Resampled:
     """Of a class: the mean, over its clips, of the precision among all that are ranked at least as high."""
 
     def of_class(c: int, rows: np.ndarray) -> np.ndarray:
@@ -82,7 +79,7 @@ def _average_precision(ranking: Scores, is_positive: Positives, counts: Weights)
     return _over_classes(of_class, is_positive, counts, needs_negatives=False)
 
 
-def _auc(ranking: Scores, is_positive: Positives, counts: Weights) -> Float[np.ndarray, "resample"]:
+def _auc(ranking: Scores, is_positive: Positives, counts: Weights) -> Resampled:
     """Of a class: how often one of its clips is ranked above another, ties counting half."""
 
     def of_class(c: int, rows: np.ndarray) -> np.ndarray:
@@ -93,14 +90,14 @@ def _auc(ranking: Scores, is_positive: Positives, counts: Weights) -> Float[np.n
             below = (theirs < ours).astype(np.float32) + 0.5 * (theirs == ours).astype(np.float32)
             total += (counts[:, some] * (counts[:, others] @ below)).sum(axis=1)
         num_others = counts[:, others].sum(axis=1)
-        return np.divide(total, num_others, out=np.full(len(counts), np.nan), where=num_others > 0)
+        return total / np.maximum(num_others, 1)  # a sample without others does not measure the class
 
     return _over_classes(of_class, is_positive, counts, needs_negatives=True)
 
 
 def _over_classes(
     of_class: Callable[[int, np.ndarray], np.ndarray], is_positive: Positives, counts: Weights, needs_negatives: bool
-) -> Float[np.ndarray, "resample"]:
+) -> Resampled:
     """The mean over classes of a mean over the positives of each; in a sample, only over classes that it has."""
     sums = np.zeros((len(counts), is_positive.shape[1]))
     positives = _sums(counts, is_positive)
@@ -109,27 +106,27 @@ def _over_classes(
         sums[:, c] = of_class(int(c), np.flatnonzero(is_positive[:, c]))
     if needs_negatives:
         is_measured &= _sums(counts, ~is_positive) > 0
-    return _mean_over_classes(sums, positives, is_measured)
+    means = sums / np.maximum(positives, 1) * is_measured
+    return _ratio(means.sum(axis=1), is_measured.sum(axis=1).astype(np.float64))
 
 
 def _sums(counts: Weights, what: Positives) -> Float[np.ndarray, "resample cls"]:
     return (counts @ what.astype(np.float32)).astype(np.float64)
 
 
-def _mean_over_classes(
-    above: Float[np.ndarray, "resample cls"],
-    below: Float[np.ndarray, "resample cls"],
-    is_measured: Bool[np.ndarray, "resample cls"],
-) -> Float[np.ndarray, "resample"]:
-    """The mean of above / below over the classes that are measured; NaN where none is."""
-    ratios = np.divide(above, below, out=np.zeros_like(above), where=is_measured)
-    num = is_measured.sum(axis=1)
-    return np.divide(ratios.sum(axis=1), num, out=np.full(len(num), np.nan), where=num > 0)
+def _ratio(above: Resampled, below: Resampled) -> Resampled:
+    """NaN where nothing is below."""
+    return np.divide(above, below, out=np.full(len(above), np.nan), where=below > 0)
 
 
-_BY_DECISION: dict[str, Callable[[Positives, Positives, Weights], np.ndarray]] = {
+_BY_DECISION: dict[str, Callable[[Positives, Positives, Weights], Resampled]] = {
     "accuracy": _accuracy,
-    "balanced_accuracy": _balanced_accuracy,
-    "f1": _f1,
+    "balanced_accuracy": _by_class("recall"),
+    **{part: _by_class(part) for part in ("precision", "recall", "f1")},
+    **{f"{part}_weighted": _by_class(part, is_weighted=True) for part in ("precision", "recall", "f1")},
 }
-_BY_RANK: dict[str, Callable[[Scores, Positives, Weights], np.ndarray]] = {"mAP": _average_precision, "auc": _auc}
+_BY_RANK: dict[str, Callable[[Scores, Positives, Weights], Resampled]] = {
+    "mAP": _average_precision,
+    "auc": _auc,
+    "dprime": lambda *given: np.sqrt(2) * ndtri(_auc(*given)),
+}
