@@ -55,10 +55,14 @@ def rule_of(summary: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def check_comparable(groups: Groups, allow_unfair: bool = False) -> dict[str, tuple[str, ...]]:
+def check_comparable(
+    groups: Groups, allow_unfair: bool = False, may_differ: Sequence[str] = ()
+) -> dict[str, tuple[str, ...]]:
     """Contender -> in what it differs from the first one although it should not, in words; empty where nothing does.
 
-    Args: `allow_unfair`: flag what would be refused, but for another task, other labels or another metric.
+    Args:
+        allow_unfair: flag what would be refused, but for another task, other labels or another metric.
+        may_differ: keys of `FLAGGED` that differ by intent.
 
     Raises: DataError: numbers that mean other things.
     """
@@ -74,17 +78,18 @@ def check_comparable(groups: Groups, allow_unfair: bool = False) -> dict[str, tu
             _agree(groups, rules, key, words, " - or look at them all the same, flagged, with --allow-unfair")
         else:
             flagged[key] = words
-    return differing(groups, {**flagged, **FLAGGED})
+    flagged |= {key: words for key, words in FLAGGED.items() if key not in may_differ}
+    return differing(groups, flagged)
 
 
 def differing(groups: Groups, keys: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
     """Contender -> the words of the keys in which it differs from the first contender."""
     reference, *others = groups
     seen = {name: _values(groups[name], list(keys)) for name in groups}
-    return {
-        reference: (),
-        **{name: tuple(words for key, words in keys.items() if seen[name][key] != seen[reference][key]) for name in others},
-    }
+    found: dict[str, tuple[str, ...]] = {reference: ()}
+    for name in others:
+        found[name] = tuple(words for key, words in keys.items() if seen[name][key] != seen[reference][key])
+    return found
 
 
 def _values(summaries: Sequence[Mapping[str, Any]], keys: Sequence[str]) -> dict[str, set[str]]:
@@ -105,6 +110,8 @@ def _agree(
     seen: dict[str, dict[str, str]] = {}
     for name, summaries in groups.items():
         for summary, rule in zip(summaries, rules[name], strict=True):
+            if rule[key] in (None, ""):
+                continue  # of a run to come, not known yet
             fold = str(summary.get("fold")) if key in _BY_FOLD else ""
             seen.setdefault(fold, {}).setdefault(str(rule[key]), name)
     for values in seen.values():

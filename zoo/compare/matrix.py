@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -22,6 +23,9 @@ from zoo.errors import DataError, RecipeError, ZooError
 from zoo.recipe import Recipe, recipe_differences
 from zoo.run import find_data, train
 from zoo.run.folder import with_absolute_paths
+
+if sys.platform != "win32":
+    import fcntl
 
 TrainingDisplay = Callable[[str], AbstractContextManager[Any]]
 """Opens a progress display with a title; entering it gives the callback that training reports to."""
@@ -99,11 +103,10 @@ def compare(
                 groups[run.contender].append(described(summary, run.recipe, run.fold))
         if config.folds is not None:
             _judge_by_rule(groups, planned, config.rule)
-        first = {name: summaries[0] for name, summaries in groups.items() if summaries}
         comparison = compare_summaries(
             groups,
             reference=planned.reference,
-            costs=costs_by_contender(groups, console.say if first else None),
+            costs=costs_by_contender(groups),
             failed=failed,
             allow_unfair=allow_unfair,
             clips_may_differ=config.budget is not None and config.budget.clips is None,
@@ -120,13 +123,13 @@ def compare(
     return comparison
 
 
-def costs_by_contender(groups: Groups, say: Callable[[str], None] | None = None) -> dict[str, Costs]:
+def costs_by_contender(groups: Groups) -> dict[str, Costs]:
     """What the first run of each contender took; its rate at inference is measured now."""
-    found = {}
-    for name, summaries in groups.items():
-        if summaries and summaries[0].get("folder"):
-            found[name] = costs_of(Path(str(summaries[0]["folder"])), summaries[0])
-    return found
+    return {
+        name: costs_of(Path(str(summaries[0]["folder"])), summaries[0])
+        for name, summaries in groups.items()
+        if summaries
+    }
 
 
 def write_comparison(comparison: Comparison, out: Path) -> None:
@@ -202,9 +205,14 @@ def _alone_in(out: Path) -> Iterator[None]:
             f"{out}: cannot be written ({error.strerror}) - expected a folder - choose another --out"
         ) from None
     with file:
-        if not disk.claim(file):
-            raise DataError(
-                f"{out}: another zoo compare is at work there - expected one at a time - wait for it, or choose "
-                "another --out"
-            )
+        if sys.platform != "win32":
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise DataError(
+                    f"{out}: another zoo compare is at work there - expected one at a time - wait for it, or choose "
+                    "another --out"
+                ) from None
+            except OSError:
+                pass  # a file system without locks
         yield

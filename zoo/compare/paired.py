@@ -89,7 +89,11 @@ def _tested(
         raise DataError("the folds are not those of the reference")
     if len(folds) > 1:
         return _over_folds(ours, theirs, metric, clips)
-    values, resampled = zip(*(clips.runs(some) for some in (ours, theirs)), strict=True)
+    (values, resampled) = map(list, zip(*(clips.runs(some) for some in (ours, theirs)), strict=True))
+    is_finite = np.isfinite(np.concatenate(resampled, axis=1)).all(axis=1)
+    resampled = [some[is_finite] for some in resampled]
+    if is_finite.sum() < 2:
+        raise DataError(f"{metric} is not defined on resampled clips")
     seeds = [sorted(int(run.get("seed") or 0) for run in some) for some in (ours, theirs)]
     if seeds[0] == seeds[1] and len(set(seeds[0])) == len(seeds[0]):
         order = [np.argsort([int(run.get("seed") or 0) for run in some]) for some in (ours, theirs)]
@@ -207,7 +211,7 @@ class _JudgedClips:
 
 def _judged_manifest(folder: Path) -> Manifest | None:
     found = find_data(written_recipe(folder), must_exist=False)
-    return getattr(found, "judged", found.eval)
+    return found.judged
 
 
 def _read(folder: str) -> Predictions:

@@ -67,6 +67,7 @@ def compare_summaries(
     costs: Mapping[str, Costs] | None = None,
     failed: Mapping[str, Sequence[str]] | None = None,
     allow_unfair: bool = False,
+    clips_may_differ: bool = False,
 ) -> Comparison:
     """One table from named groups of summaries. Where these have their `folder`, its predictions give the statistics.
 
@@ -76,6 +77,7 @@ def compare_summaries(
         costs: by contender.
         failed: by contender, what ended each run that failed; a contender may have no other runs.
         allow_unfair: flag rather than refuse, see `zoo.compare.fairness`.
+        clips_may_differ: clips seen are unequal by intent, at an equal budget of something else.
 
     Raises:
         DataError: the runs were not evaluated on the same clips, task and labels, so that their numbers do not compare.
@@ -94,7 +96,7 @@ def compare_summaries(
         raise DataError(f"reference: '{reference}' - expected one of {', '.join(groups)} - choose one of them")
     if reference in done:
         done = {reference: done[reference], **done}
-    differing = check_comparable(done, allow_unfair)
+    differing = check_comparable(done, allow_unfair, ("clips",) if clips_may_differ else ())
     metric = metric or str(flat[0][1]["metric"])
     plain = {name: row_from_summaries(name, summaries, metric) for name, summaries in done.items()}
     tests = against_reference(done, reference, metric) if reference in done and len(done) > 1 else None
