@@ -1,5 +1,6 @@
-"""What a contender gets: as many clips as the others, or as many as an equal amount of operations or of time pays for."""
+"""What a contender gets: as many clips as the others, or as many as equal operations or equal time pay for."""
 
+import contextlib
 import json
 import tempfile
 import time
@@ -79,7 +80,7 @@ class Budget:
             if values.get(self.config.kind) != self.config.amount:
                 raise RecipeError(
                     f"{self._path}: another budget ({', '.join(key for key in values if key != 'contenders')}) - "
-                    f"expected {self.config.kind} {self.config.amount:g}, that of this comparison - choose another --out"
+                    f"expected {self.config.kind} {self.config.amount:g}, as asked for - choose another --out"
                 )
             return dict(contenders)
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -115,9 +116,7 @@ def measured_rate(recipe: Recipe, seconds: float) -> float:
     )
     command = "pretrain" if recipe.objective.kind == "masked-patch" else "finetune"
     with tempfile.TemporaryDirectory(prefix="zoo-rate-") as folder:
-        try:
+        with contextlib.suppress(_EnoughError):
             train(endless, Path(folder) / "run", command=command, on_progress=on_progress)
-        except _EnoughError:
-            pass
     steps = sorted(b - a for a, b in zip(times[_WARM_UP_STEPS:], times[_WARM_UP_STEPS + 1 :], strict=False))
     return clips_per_step(recipe, find_data(endless).num_train) / steps[len(steps) // 2]

@@ -88,7 +88,9 @@ class BudgetConfig(Config):
     def _one_of_them(self) -> "BudgetConfig":
         given = [name for name in type(self).model_fields if getattr(self, name) is not None]
         if len(given) != 1:
-            raise ValueError(f"found {' and '.join(given) or 'nothing'} - expected exactly one of clips, flops, seconds")
+            raise ValueError(
+                f"found {' and '.join(given) or 'nothing'} - expected exactly one of clips, flops, seconds"
+            )
         return self
 
     @property
@@ -107,13 +109,15 @@ class ComparisonConfig(Config):
 
     name: Name = "compare"
     """Of the comparison; its runs go to runs/NAME."""
-    contenders: Annotated[tuple[ContenderConfig, ...], Field(min_length=1, max_length=1_000), BeforeValidator(_as_tuple)]
+    contenders: Annotated[
+        tuple[ContenderConfig, ...], Field(min_length=1, max_length=1_000), BeforeValidator(_as_tuple)
+    ]
     reference: str | None = None
     """The contender that the others are tested against; null: the first one."""
     seeds: Seeds = 1
     """How many, counted up from the reference's own, or which. All contenders get the same."""
     folds: Folds = None
-    """`all`: one run for each fold of the data, judged on that fold; or the names of some. null: no cross-validation."""
+    """`all`: one run for each fold of the data, judged on that fold; or names of some. null: no cross-validation."""
     rule: Rule = "validation"
     """Of folds: how the judged weights are chosen. `validation`, `last`, or `official`, which flatters."""
     budget: BudgetConfig | None = None

@@ -103,9 +103,7 @@ def _values(summaries: Sequence[Mapping[str, Any]], keys: Sequence[str]) -> dict
     return found
 
 
-def _agree(
-    groups: Groups, rules: Mapping[str, Sequence[Mapping[str, Any]]], key: str, words: str, advice: str
-) -> None:
+def _agree(groups: Groups, rules: Mapping[str, Sequence[Mapping[str, Any]]], key: str, words: str, advice: str) -> None:
     """Raises DataError where the key is not the same in all runs (of a fold, where it depends on that)."""
     seen: dict[str, dict[str, str]] = {}
     for name, summaries in groups.items():

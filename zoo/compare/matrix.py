@@ -190,7 +190,10 @@ def _judge_by_rule(groups: Groups, planned: Planned, rule: Rule) -> None:
             for i in ours:
                 fold = str(groups[name][i]["fold"])
                 metrics = {key: one["values"][fold] for key, one in result["metrics"].items()}
-                changed = {"metrics": metrics, "evaluation": f"{groups[name][i]['evaluation']}; {result['rule_in_words']}"}
+                changed = {
+                    "metrics": metrics,
+                    "evaluation": f"{groups[name][i]['evaluation']}; {result['rule_in_words']}",
+                }
                 groups[name][i] = {**groups[name][i], **changed}
 
 

@@ -196,7 +196,9 @@ class _JudgedClips:
         except ZooError:
             judged = None
         if judged is None:
-            self.remarks.append("The manifest of the judged clips is gone, so groups (speakers, recordings) are not known.")
+            self.remarks.append(
+                "The manifest of the judged clips is gone, so groups (speakers, recordings) are not known."
+            )
             self.num_groups = len(own)
             return own
         group_of = {clip.id: clip.group if clip.group is not None else str(clip.path) for clip in judged.clips}
@@ -205,7 +207,8 @@ class _JudgedClips:
         if len(numbers) < len(names):
             self.in_words = f"{len(numbers):,} groups of clips"
         if len(numbers) < _FEW_GROUPS:
-            self.remarks.append(f"{len(numbers)} groups of clips are few: intervals are rough.")
+            what = "groups of clips" if len(numbers) < len(names) else "clips"
+            self.remarks.append(f"{len(numbers)} {what} are few: intervals are rough.")
         return np.array([numbers[group_of.get(name, name)] for name in names])
 
 

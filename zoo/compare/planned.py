@@ -134,7 +134,7 @@ def _asked(contender: ContenderConfig, shared: Sequence[str]) -> tuple[str, _Ask
     return one.read().name, one
 
 
-def _finished(contender: ContenderConfig) -> dict[str, Sequence[dict[str, Any]]]:
+def _finished(contender: ContenderConfig) -> dict[str, list[dict[str, Any]]]:
     """Name -> summaries. Without a name, runs that differ in more than seed and fold are contenders of their own."""
     found: dict[str, list[dict[str, Any]]] = {}
     first_of: dict[str, Recipe] = {}
@@ -221,7 +221,7 @@ def _at_one_budget(
 def _by_fold(config: ComparisonConfig, recipe: Recipe) -> dict[str | None, Recipe]:
     if config.folds is None:
         return {None: recipe}
-    return {**fold_recipes(recipe, config.rule, config.fold_names)}
+    return dict(fold_recipes(recipe, config.rule, config.fold_names).items())
 
 
 def _runs(config: ComparisonConfig, asked: Mapping[str, _Asked], reference: str, out: Path) -> list[PlannedRun]:

@@ -5,7 +5,7 @@ import statistics
 from dataclasses import dataclass, field
 from typing import Any
 
-from zoo.compare.costs import Costs
+from zoo.compare.costs import NOTHING_KNOWN, Costs
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Row:
     runs: tuple[str, ...] = ()
     seeds: tuple[int, ...] = ()
     folds: tuple[str, ...] = ()
-    costs: Costs = Costs()
+    costs: Costs = NOTHING_KNOWN
     versus: Versus | None = None
     """None for the reference, and where nothing was tested."""
     flags: tuple[str, ...] = ()

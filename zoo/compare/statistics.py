@@ -1,12 +1,12 @@
 """How far apart two models are, and whether chance alone would do it.
 
 A trained model's metric is noisy twice: other clips would give another number, and so would another seed (or another
-training set, in cross-validation). A test over clips alone takes the luck of a seed for a difference. So the variance of
-a difference is put together from both:
+training set, in cross-validation). A test over clips alone takes the luck of a seed for a difference. So the variance
+of a difference is put together from both:
 
 - Seeds, one set of clips for all: the model of Obuchowski and Rockette (1995) for several readers of the same cases,
-  with runs as readers and clips as cases. The variance of the mean difference over S seeds is the variance between seeds
-  over S, plus the covariance that the clips give to different seeds, found by a bootstrap over clips (over whole
+  with runs as readers and clips as cases. The variance of the mean difference over S seeds is the variance between
+  seeds over S, plus the covariance that the clips give to different seeds, found by a bootstrap over clips (over whole
   groups, such as speakers, where there are any: Field and Welsh, 2007). The two have other degrees of freedom, S - 1
   and one less than there are clips; their parts of the interval are put together as Howe (1974) has it, which keeps the
   stated rate with two or three seeds, where Satterthwaite's degrees of freedom (Hillis, 2007) do not.
@@ -182,4 +182,3 @@ def _between(covariance: Float[np.ndarray, "run run2"]) -> float:
 def _unbiased(num_groups: int) -> float:
     """A bootstrap draws from a sample, whose variance is smaller than the population's by (n - 1) / n."""
     return num_groups / (num_groups - 1) if num_groups > 1 else 1.0
-
