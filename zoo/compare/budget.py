@@ -115,8 +115,7 @@ def measured_rate(recipe: Recipe, seconds: float) -> float:
         update={"data": data, "evaluate": evaluate, "log": log, "train": recipe.train.model_copy(update=changes)}
     )
     command = "pretrain" if recipe.objective.kind == "masked-patch" else "finetune"
-    with tempfile.TemporaryDirectory(prefix="zoo-rate-") as folder:
-        with contextlib.suppress(_EnoughError):
-            train(endless, Path(folder) / "run", command=command, on_progress=on_progress)
+    with tempfile.TemporaryDirectory(prefix="zoo-rate-") as folder, contextlib.suppress(_EnoughError):
+        train(endless, Path(folder) / "run", command=command, on_progress=on_progress)
     steps = sorted(b - a for a, b in zip(times[_WARM_UP_STEPS:], times[_WARM_UP_STEPS + 1 :], strict=False))
     return clips_per_step(recipe, find_data(endless).num_train) / steps[len(steps) // 2]

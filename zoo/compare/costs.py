@@ -62,7 +62,7 @@ NOTHING_KNOWN = Costs()
 def costs_of(folder: Path, summary: dict[str, Any]) -> Costs:
     """The costs of a finished run; what its folder does not tell any more is None. Measures for a second or so.
 
-    The rate is measured only where the run's device is the one that is here: else it would stand beside those of another.
+    The rate is measured only where the run's device is the one that is here: rates of two would stand side by side.
     """
     try:
         recipe, config = written_recipe(folder), _model_config(folder)

@@ -33,7 +33,7 @@ FLAGGED = {
     "validation": "the clips set aside for watching (data.validation)",
     "precision": "the precision",
     "device": "the device, so that times do not compare",
-    "seeds": "the seeds",
+    "seeds": "the seeds of training",
 }
 _BY_FOLD = {"judged_manifest", "num_eval_clips", "train_manifest"}
 _OF_RUN = re.compile(r" \([^()]* clips\)")  # `(accuracy after 3,200 clips)`: what a rule came to in one run
