@@ -40,9 +40,7 @@ def _files(tones: Path, folder: Path) -> None:
 
 def _kill(command: list[str], cwd: Path, is_due: Callable[[], bool]) -> None:
     """Starts it, and kills it as soon as it is so far."""
-    running = subprocess.Popen(
-        command, cwd=cwd, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
-    )
+    running = subprocess.Popen(command, cwd=cwd, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     deadline = time.monotonic() + 200
     while not is_due():
         assert running.poll() is None, f"it ended before: {running.communicate()[1].decode()}"

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from zoo import disk
 from zoo.compare.cells import as_markdown
@@ -35,6 +35,7 @@ _LOCK = ".compare.lock"
 Groups = dict[str, list[dict[str, Any]]]
 
 
+@runtime_checkable
 class Display(Protocol):
     """What a comparison tells the person who waits."""
 
