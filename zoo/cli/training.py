@@ -165,6 +165,9 @@ def evaluate(
     max_seconds: Annotated[
         float | None, typer.Option(help="Of --long-clips whole: longer clips in windows of it; the run's, else 60.")
     ] = None,
+    predictions: Annotated[
+        Path | None, typer.Option(metavar="FILE.npz", help="Write every clip's scores here, for ensembles and reports.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Metrics of a trained model on labelled clips of any length.
@@ -173,10 +176,13 @@ def evaluate(
 
     Example:  zoo evaluate runs/mine long_clips --long-clips windows --overlap 0.75
 
+    Example:  zoo evaluate runs/mine data/eval.csv --predictions mine.npz
+
     Example:  zoo evaluate ast-base-stride10 eval.json --labels class_labels_indices.csv --task multi-label
     """
     from zoo.use.console import Console
     from zoo.use.evaluate import evaluate_checkpoint
+    from zoo.use.show.evaluated import show_evaluated
 
     console = Console(quiet=as_json)
     result = evaluate_checkpoint(
@@ -194,12 +200,13 @@ def evaluate(
         long_clips=long_clips,
         overlap=overlap,
         max_seconds=max_seconds,
+        predictions=predictions,
         counting=console.counting,
     )
     if as_json:
         print_json(result)
     else:
-        console.metrics(result)
+        show_evaluated(console, result)
 
 
 @app.command()

@@ -30,7 +30,7 @@ def best_shared_epoch(
     series = {fold: evaluations(folder) for fold, folder in folders_by_fold.items()}
     first = next(iter(series.values()))
     shared = [when for when in first if all(when in one for one in series.values())]
-    best: tuple[float, float] | None = None
+    best: tuple[float, int | float] | None = None
     for when in shared:
         values = [one[when].get(metric) for one in series.values()]
         known = [value for value in values if value is not None]
@@ -46,7 +46,7 @@ def best_shared_epoch(
     return {unit: best[1], "shared": len(shared)}, {fold: one[best[1]] for fold, one in series.items()}
 
 
-def evaluations(folder: Path) -> dict[float, dict[str, float | None]]:
+def evaluations(folder: Path) -> dict[int | float, dict[str, float | None]]:
     """Epochs (or clips, where evaluations are counted in these) -> metrics on the watched clips, in order."""
     path = folder / METRICS
     try:
@@ -71,6 +71,6 @@ def _counts_epochs(folder: Path) -> bool:
     return written_recipe(folder).evaluate.every_epochs is not None
 
 
-def _plain(value: float) -> float:
+def _plain(value: float) -> int | float:
     """3 instead of 3.0."""
     return int(value) if value == int(value) else value

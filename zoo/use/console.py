@@ -18,6 +18,7 @@ from zoo.train.plan import Report
 _PLAIN_EVERY_SECONDS = 15.0
 _FILE_WIDTH = 200
 _FEW = 12
+_NO_METRIC = "classes_without_"
 
 
 class Console:
@@ -202,7 +203,8 @@ class Console:
 
     def summary(self, summary: dict[str, Any], folder: Path) -> None:
         """The end of a training run."""
-        metrics = ", ".join(f"{name} {value:.4f}" for name, value in summary["metrics"].items() if value is not None)
+        known = {name: value for name, value in summary["metrics"].items() if value is not None}
+        metrics = ", ".join(f"{name} {value:.4f}" for name, value in known.items() if not name.startswith(_NO_METRIC))
         averaged = " (average of the weights)" if str(summary.get("evaluation")).startswith("average") else ""
         self.say(f"done{averaged}: {metrics or 'no evaluation'}")
         self.say(
@@ -220,21 +222,6 @@ class Console:
         for warning in summary.get("warnings", []):
             self.say(f"• {warning}")
         self.say(f"run folder: {folder}    look: tensorboard --logdir {folder}")
-
-    def metrics(self, result: dict[str, Any]) -> None:
-        """The metrics of `zoo evaluate`."""
-        table = Table("metric", "value", "chance", title=f"{result['num_eval_clips']:,} clips", title_justify="left")
-        for name, value in result["metrics"].items():
-            chance = result["chance"].get(name)
-            table.add_row(name, plain(value), plain(chance) if chance is not None else "")
-        self.out.print(table)
-        self.say(f"{result['evaluation']}: {result['windows']['count']:,} windows")
-        for warning in result.get("warnings", []):
-            self.say(f"• {warning}")
-        if result["bad_clips"]:
-            self.say(f"{result['bad_clips']} unusable files were left out:")
-            for line in result["bad_audio"][:10]:
-                self.say(f"  {line['path']}: {line['reason']}")
 
     def diagnosis(self, report: dict[str, Any]) -> None:
         """What `zoo doctor` found."""

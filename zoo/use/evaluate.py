@@ -2,26 +2,29 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from pydantic import ValidationError
 
 from zoo import provenance
 from zoo.data.bad_audio import BadAudioLog
-from zoo.data.batch import Batch, InputMaker
+from zoo.data.batch import BadAudio, Batch, InputMaker
 from zoo.data.config import DataConfig
 from zoo.data.labels import LabelTable, Task
 from zoo.data.loader import Loader
-from zoo.data.manifest import SourceConfig, read_manifest
+from zoo.data.manifest import Manifest, SourceConfig, read_manifest
 from zoo.data.open_reader import open_reader
 from zoo.data.unknown_labels import OnUnknown, UnknownLabels, without_unknown
 from zoo.data.windows import WindowConfig
 from zoo.errors import CheckpointError, DataError, RecipeError
 from zoo.evaluate.chance import chance_levels
+from zoo.evaluate.class_metrics import class_metrics
 from zoo.evaluate.evaluation import predict_all
 from zoo.evaluate.metrics import classification_metrics, finite_or_none
+from zoo.evaluate.predictions import Predictions
 from zoo.models.registry import build_model
 from zoo.run.evaluation_data import make_evaluation_loader
 from zoo.weights.front_end import carried_front_end
@@ -39,100 +42,156 @@ def uncounted(title: str, unit: str) -> Iterator[Callable[[int, int], None]]:
     yield lambda done, total: None
 
 
+@dataclass(frozen=True)
+class ScoreOptions:
+    """Which clips are scored, and how."""
+
+    folds: Sequence[str] | None = None
+    split: str | None = None
+    batch_size: int = 32
+    device: str = "auto"
+    workers: int | None = None
+    """Processes that decode; None: none on a CPU, else one a core and at most 8."""
+    max_bad_share: float = 0.5
+    """Of the clips, how many may be unusable."""
+    labels: str | None = None
+    """A label table, for a checkpoint without class names or without the words that the clips use for them (machine
+    identifiers, indices). Its names must be those of the checkpoint, where that has any."""
+    task: Task | None = None
+    """For a checkpoint that does not say it."""
+    unknown_labels: OnUnknown = "error"
+    """Whether labels that the table lacks are an error, or left out and counted."""
+    long_clips: str | None = None
+    """This and the next two: what is done with clips longer than the model, see `WindowConfig`; None is what the run
+    did whose checkpoint it is, and the defaults for checkpoints of other origin."""
+    overlap: float | None = None
+    max_seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What a checkpoint says of labelled clips."""
+
+    checkpoint: str
+    clips: Manifest
+    predictions: Predictions
+    bad: tuple[BadAudio, ...]
+    windows: WindowConfig
+    num_windows: int
+    unknown: UnknownLabels
+    device: torch.device
+
+
 def evaluate_checkpoint(
     checkpoint: str | Path,
     manifest: str,
     *,
-    folds: Sequence[str] | None = None,
-    split: str | None = None,
-    batch_size: int = 32,
-    device: str = "auto",
-    workers: int | None = None,
-    max_bad_share: float = 0.5,
-    labels: str | None = None,
-    task: Task | None = None,
-    unknown_labels: OnUnknown = "error",
-    long_clips: str | None = None,
-    overlap: float | None = None,
-    max_seconds: float | None = None,
+    predictions: Path | None = None,
     counting: Counting = uncounted,
+    **options: Any,
 ) -> dict[str, Any]:
-    """Metrics, chance levels and counts.
+    """Metrics, chance levels and counts; metrics of every class.
 
     Args:
-        long_clips, overlap, max_seconds: what is done with clips longer than the model, see `WindowConfig`; None is
-            what the run did whose checkpoint it is, and the defaults for checkpoints of other origin.
-        workers: processes that decode; None: none on a CPU, else one a core and at most 8.
-        max_bad_share: of the clips, how many may be unusable.
+        predictions: a .npz to write every score to (`zoo.evaluate.predictions`).
         counting: opens a progress bar, as `Console.counting` does.
-        labels: a label table, for a checkpoint without class names or without the words that the clips use for them
-            (machine identifiers, indices). Its names must be those of the checkpoint, where that has any.
-        task: for a checkpoint that does not say it.
-        unknown_labels: whether labels that the table lacks are an error, or left out and counted.
+        options: the fields of `ScoreOptions`.
 
     Raises:
         CheckpointError: the checkpoint is no classifier. DataError: clips or labels that do not fit it.
         RecipeError: windows that are none.
     """
+    scored = score_checkpoint(read_classifier(checkpoint), manifest, ScoreOptions(**options), counting)
+    if predictions is not None:
+        scored.predictions.write(predictions)
+    return {"checkpoint": scored.checkpoint, "manifest": str(manifest)} | describe_scored(scored)
+
+
+def read_classifier(checkpoint: str | Path) -> Loaded:
+    """A checkpoint with a classifier. Raises CheckpointError."""
     loaded = read(checkpoint)
     if loaded.pretraining or loaded.model_config.num_classes == 0:
         raise CheckpointError(
             f"{loaded.path}: a checkpoint without a classifier - expected a fine-tuned one - "
             "fine-tune it first: zoo finetune RECIPE init.from=" + str(checkpoint)
         )
-    table = label_table(loaded, labels, task)
-    source = SourceConfig(path=str(manifest), fold=tuple(folds) if folds else None, split=split)
+    return loaded
+
+
+def score_checkpoint(
+    loaded: Loaded, manifest: str, options: ScoreOptions, counting: Counting = uncounted, title: str = "evaluation"
+) -> Scored:
+    """Every clip through the model, behind the checkpoint's own front end. Raises what `evaluate_checkpoint` raises."""
+    table = label_table(loaded, options.labels, options.task)
+    folds = tuple(options.folds) if options.folds else None
+    source = SourceConfig(path=str(manifest), fold=folds, split=options.split)
     clips = read_manifest(source, loaded.config.get("columns"), labelled=True)
     unknown = UnknownLabels()
-    if unknown_labels == "ignore":
+    if options.unknown_labels == "ignore":
         clips, unknown = without_unknown(clips, table)
     model_config = loaded.model_config
     model = build_model(model_config)
     initialise(model, loaded, with_head=True)
     front_end = carried_front_end(loaded).build()
-    target = provenance.pick_device(device)
+    target = provenance.pick_device(options.device)
     model.to(target)
     padding = loaded.config.get("padding", "masked")
     make_inputs = InputMaker(front_end, None, 0, padding, model_config.n_frames if padding == "as_source" else None)
     reader, measure = open_reader(clips, table, front_end, model_config.min_frames)
-    asked = {"long_clips": long_clips, "overlap": overlap, "max_seconds": max_seconds}
-    windows = _window_config(loaded, padding, asked)
+    asked = {name: getattr(options, name) for name in ("long_clips", "overlap", "max_seconds")}
+    windows = window_config(loaded, padding, asked)
     with counting("lengths", "files") as tell:
         loader = make_evaluation_loader(
             reader,
             model,
             measure,
             windows,
-            batch_size,
+            options.batch_size,
             padding=padding,
-            num_workers=DataConfig(num_workers=workers).workers(target.type),
+            num_workers=DataConfig(num_workers=options.workers).workers(target.type),
             device=target,
             tell=tell,
         )
-    with counting("evaluation", "windows") as tell:
+    with counting(title, "windows") as tell:
         found = predict_all(model, _Counted(loader, tell), make_inputs.to(target), target, "fp32", table.task)
     loader.close()
     assert found.targets is not None
-    judged = BadAudioLog(None, max_bad_share, len(clips), "eval")
+    judged = BadAudioLog(None, options.max_bad_share, len(clips), "eval")
     judged.add(found.bad)
     judged.check(len(found.names))
-    bad = [asdict(one) for one in found.bad]
+    predictions = Predictions(found.names, found.scores, found.targets, table.names, table.task)
+    return Scored(str(loaded.path), clips, predictions, found.bad, windows, loader.num_clips, unknown, target)
+
+
+def describe_scored(scored: Scored) -> dict[str, Any]:
+    """The report on scored clips; plain values."""
+    bad = [asdict(one) for one in scored.bad]
     return {
-        "checkpoint": str(loaded.path),
-        "manifest": str(manifest),
-        "manifest_hash": clips.hash,
-        "num_eval_clips": len(found.names),
-        "evaluation": windows.in_words,
-        "windows": windows.model_dump(mode="json") | {"count": loader.num_clips},
-        "metrics": finite_or_none(classification_metrics(found.scores, found.targets, table.task, found.names)),
-        "chance": chance_levels(found.targets, table.task),
+        "manifest_hash": scored.clips.hash,
+        "num_eval_clips": len(scored.predictions.names),
+        "evaluation": scored.windows.in_words,
+        "windows": scored.windows.model_dump(mode="json") | {"count": scored.num_windows},
+        **measure_predictions(scored.predictions),
         "bad_clips": sum(not one["used"] for one in bad),
         "odd_clips": sum(bool(one["used"]) for one in bad),
         "bad_audio": [one for one in bad if not one["used"]],
-        "unknown_labels": unknown.as_report() if unknown.names else None,
-        "warnings": [unknown.in_words()] if unknown.names else [],
-        "device": provenance.device_name(target),
+        "unknown_labels": scored.unknown.as_report() if scored.unknown.names else None,
+        "warnings": [scored.unknown.in_words()] if scored.unknown.names else [],
+        "device": provenance.device_name(scored.device),
         "versions": provenance.versions(),
+    }
+
+
+def measure_predictions(predictions: Predictions) -> dict[str, Any]:
+    """`metrics`, `chance`, `classes` (the metrics of each), and by name the `classes_without_positives`."""
+    scores, targets, task = predictions.scores, predictions.targets, predictions.task
+    metrics = classification_metrics(scores, targets, task, predictions.names)
+    rows = class_metrics(scores, targets, task).rows(predictions.labels)
+    return {
+        "metrics": finite_or_none(metrics),
+        "chance": chance_levels(targets, task),
+        "classes_without_positives": [row["class"] for row in rows if not row["clips"]],
+        "classes": rows,
     }
 
 
@@ -179,7 +238,7 @@ class _Counted:
             self._tell(done, self._loader.num_clips)
 
 
-def _window_config(loaded: Loaded, padding: str, asked: dict[str, Any]) -> WindowConfig:
+def window_config(loaded: Loaded, padding: str, asked: dict[str, Any]) -> WindowConfig:
     """The rule of the checkpoint's run, with what is asked for instead."""
     stated = loaded.config.get("windows")
     given = {key: value for key, value in asked.items() if value is not None}
