@@ -25,7 +25,9 @@ def clips_section(contenders: Sequence[Contender], count: int) -> Html:
         runs = [run for one in contenders for run in one.runs]
         sounds = find_sounds([clip.name for clip in hard], runs, front_end)
     cards = [_card(clip, sounds.get(clip.name), front_end, contenders) for clip in hard]
-    how = "The clips that most models get wrong, those with the highest loss first. Listen before you blame the models: "
+    how = (
+        "The clips that most models get wrong, those with the highest loss first. Listen before you blame the models: "
+    )
     how += "this is where wrong labels, cut or silent recordings and classes that overlap come to light."
     return section("clips", "Hardest clips", how, tag("div", *cards, class_="grid cards"))
 
@@ -71,7 +73,9 @@ def _answer_row(contender: Contender, said: Answer) -> Html:
         told = f"{told[0]} {said.num_right} of {said.num_runs}"
     return tag(
         "tr",
-        tag("th", tag("span", class_=f"dot {swatch(contender.place)}", aria_hidden="true"), contender.name, scope="row"),
+        tag(
+            "th", tag("span", class_=f"dot {swatch(contender.place)}", aria_hidden="true"), contender.name, scope="row"
+        ),
         tag("td", said.label),
         tag("td", f"{said.probability:.0%}"),
         tag("td", told, class_=f"mark {mark}"),

@@ -1,8 +1,10 @@
 """Run folders as a report needs them: finished, cut short or failed, each with what there is of it."""
 
 import json
+import math
+import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,7 @@ from zoo.recipe import Recipe, parse_recipe
 from zoo.run.folder import RECIPE
 from zoo.train.logbook import METRICS
 
-Series = tuple[Float[np.ndarray, "n"], Float[np.ndarray, "n"]]
+Series = tuple[Float[np.ndarray, "_"], Float[np.ndarray, "_"]]
 """(clips seen, values), in the order of clips."""
 _NO_METRICS = ("clips", "step", "epoch", "seconds")
 
@@ -109,7 +111,7 @@ class Contender:
 def read_run(folder: Path) -> Run:
     """What there is of a run. Nothing is raised for what is missing or damaged: it is told in `problems`."""
     problems: list[str] = []
-    summary, recipe, text = None, None, ""
+    summary = None
     path = folder / "summary.json"
     if path.is_file():
         try:
@@ -117,15 +119,22 @@ def read_run(folder: Path) -> Run:
             summary = found if isinstance(found, dict) else None
         except (OSError, ValueError) as error:
             problems.append(f"summary.json cannot be read ({error})")
-    try:
-        text = (folder / RECIPE).read_text(encoding="utf-8")
-        recipe = parse_recipe(text, str(folder / RECIPE))
-    except OSError as error:
-        problems.append(f"{RECIPE} cannot be read ({error.strerror})")
-    except (ValueError, ZooError) as error:
-        problems.append(f"{RECIPE} is not one of this version ({str(error).splitlines()[0]})")
+    recipe, text, problem = read_recipe_file(folder)
+    problems += [problem] if problem else []
     boxes = tuple(sorted(box.name for box in (folder / "black_box").glob("step-*")))
     return Run(folder, _lines(folder / METRICS), summary, recipe, text, tuple(problems), boxes)
+
+
+def read_recipe_file(folder: Path) -> tuple[Recipe | None, str, str]:
+    """(recipe, its text, what is wrong with it) of a run folder; None and empty where there is none."""
+    text = ""
+    try:
+        text = (folder / RECIPE).read_text(encoding="utf-8")
+        return parse_recipe(text, str(folder / RECIPE)), text, ""
+    except OSError as error:
+        return None, text, f"{RECIPE} cannot be read ({error.strerror})"
+    except (ValueError, ZooError) as error:
+        return None, text, f"{RECIPE} is not one of this version ({str(error).splitlines()[0]})"
 
 
 def _lines(path: Path) -> tuple[dict[str, Any], ...]:
@@ -146,9 +155,20 @@ def _lines(path: Path) -> tuple[dict[str, Any], ...]:
 
 
 def collect(groups: Mapping[str, Sequence[Path]], order: Sequence[str] = ()) -> tuple[Contender, ...]:
-    """The contenders, those that `order` names first, in its order."""
+    """The contenders: in this order, then what it does not name; best first where it is empty."""
     names = [name for name in order if name in groups] + [name for name in groups if name not in order]
-    return tuple(Contender(name, i, tuple(map(read_run, groups[name]))) for i, name in enumerate(names))
+    contenders = [Contender(name, i, tuple(map(read_run, groups[name]))) for i, name in enumerate(names)]
+    metric = None if order else metric_of(contenders)
+    if metric is not None:
+        contenders.sort(key=lambda one: _rank(values_of(one, metric), metric))
+    return tuple(replace(one, place=i) for i, one in enumerate(contenders))
+
+
+def _rank(values: Sequence[float], metric: str) -> float:
+    """Lower is better; without a value last."""
+    if not values:
+        return math.inf
+    return statistics.fmean(values) * (1 if metric == "loss" else -1)
 
 
 def metric_of(contenders: Sequence[Contender], comparison: Mapping[str, Any] | None = None) -> str | None:

@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 
 from zoo.compare.report.collect import Contender, Run, read_run
 from zoo.compare.report.drawing import MUTED, colour, drawing, short_number
+from zoo.compare.report.legend import legend
 from zoo.compare.report.markup import Html, section, tag
 
 _TRAINING_FACTOR = 3
@@ -91,7 +92,8 @@ def compute_section(contenders: Sequence[Contender], metric: str | None) -> Html
     how += "grows with the parameters; operations count forward and backward, seconds are those of its own machine. "
     if is_pretrained:
         how += "A hollow point is the same run with its pretraining, where that is known. "
-    return section("compute", f"{metric} against compute", how.strip(), tag("div", *pictures, class_="grid wide"))
+    title = f"{metric[0].upper()}{metric[1:]} against compute"
+    return section("compute", title, how.strip(), legend(contenders), tag("div", *pictures, class_="grid wide"))
 
 
 def _picture(
@@ -133,10 +135,9 @@ def _ticks(axes: Axes, places: np.ndarray) -> None:
     """Ticks in plain numbers, some on every axis however short it is."""
     low, high = places.min() / 1.5, places.max() * 1.5
     axes.set_xlim(low, high)
-    decades = math.log10(high / low)
-    steps = (1, 2, 5) if decades < 2.2 else (1,) if decades < 6 else (1,)
-    candidates = [s * 10.0**e for e in range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1) for s in steps]
-    inside = [value for value in candidates if low <= value <= high]
+    steps = (1, 2, 5) if high / low < 150 else (1,)
+    exponents = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    inside = [s * 10.0**e for e in exponents for s in steps if low <= s * 10.0**e <= high]
     axes.set_xticks(inside[:: max(1, len(inside) // 6)])
     axes.minorticks_off()
     axes.xaxis.set_major_formatter(short_number)

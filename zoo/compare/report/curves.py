@@ -6,7 +6,8 @@ from matplotlib.axes import Axes
 
 from zoo.compare.report.bands import band_of
 from zoo.compare.report.collect import Contender
-from zoo.compare.report.drawing import MUTED, colour, dash, drawing, short_number, swatch
+from zoo.compare.report.drawing import MUTED, colour, dash, drawing, short_number
+from zoo.compare.report.legend import legend
 from zoo.compare.report.markup import Html, details, section, tag
 
 _LOSSES = ("loss/total", "loss/reconstruct", "loss/classify")
@@ -30,8 +31,17 @@ def curves_section(contenders: Sequence[Contender], metric: str | None, chance: 
     shown = sum(len(one.runs) for one in contenders)
     how = "Over the clips seen in training. A line is the mean over the runs of a model"
     how += ", its band goes from the lowest to the highest of them" if shown > len(contenders) else ""
-    how += "; the dotted line is chance. Evaluations on the way are of the watched clips, with the weights of the moment."
-    return section("curves", "Learning curves", how, tag("div", *pictures[:2], class_="grid wide"), _more(pictures[2:]))
+    how += (
+        "; the dotted line is chance. Evaluations on the way are of the watched clips, with the weights of the moment."
+    )
+    return section(
+        "curves",
+        "Learning curves",
+        how,
+        legend(contenders),
+        tag("div", *pictures[:2], class_="grid wide"),
+        _more(pictures[2:]),
+    )
 
 
 def health_section(contenders: Sequence[Contender]) -> Html:
@@ -52,7 +62,9 @@ def health_section(contenders: Sequence[Contender]) -> Html:
         notes.append(tag("p", f"Not drawn, see TensorBoard or metrics.jsonl: {more}.", class_="note"))
     how = "What training looked like from inside: speed should be level, gradients should not drift away, waiting for "
     how += "data should stay near zero."
-    return section("health", "Speed and health", how, tag("div", *pictures, class_="grid small"), *notes)
+    return section(
+        "health", "Speed and health", how, legend(contenders), tag("div", *pictures, class_="grid small"), *notes
+    )
 
 
 def _main_tags(contenders: Sequence[Contender], metric: str | None) -> list[str]:
@@ -110,12 +122,3 @@ def _line(axes: Axes, contender: Contender, tag_: str) -> bool:
         axes.fill_between(band.places, band.low, band.high, color=own, alpha=0.16, linewidth=0)
     axes.plot(band.places, band.mean, **style)
     return True
-
-
-def legend(contenders: Sequence[Contender]) -> Html:
-    """Which colour is which model; the same everywhere on the page."""
-    items = [
-        tag("li", tag("span", class_=f"line {swatch(one.place)}", aria_hidden="true"), one.name) for one in contenders
-    ]
-    return tag("ul", *items, class_="legend", aria_label="Colours of the models")
-

@@ -91,11 +91,11 @@ def drawing(width: float, height: float, told: str) -> Iterator[Drawing]:
     with mpl.rc_context(_STYLE), warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # letters that matplotlib's font lacks; the browser has them
         figure = Figure(figsize=(width, height), layout="constrained")
-        FigureCanvasSVG(figure)
+        canvas = FigureCanvasSVG(figure)
         made = Drawing(figure)
         yield made
         buffer = io.StringIO()
-        figure.savefig(buffer, format="svg", transparent=True, metadata=_METADATA)
+        canvas.print_svg(buffer, metadata=_METADATA)  # not savefig, which would lay everything out twice
     made.svg = _as_element(buffer.getvalue(), told)
 
 
@@ -112,7 +112,9 @@ def _as_element(text: str, told: str) -> Html:
     view = re.search(r'viewBox="[^"]*"', head)
     assert view is not None
     label = told.replace("&", "&amp;").replace("<", "&lt;").replace('"', "&quot;")
-    return Html(f'<svg {view.group()} role="img" aria-label="{label}" xmlns:xlink="http://www.w3.org/1999/xlink">{rest}')
+    return Html(
+        f'<svg {view.group()} role="img" aria-label="{label}" xmlns:xlink="http://www.w3.org/1999/xlink">{rest}'
+    )
 
 
 def short_number(value: float, _position: object = None) -> str:
@@ -122,4 +124,3 @@ def short_number(value: float, _position: object = None) -> str:
         if size >= limit:
             return f"{value / limit:.4g}{letter}"
     return f"{value:.4g}"
-

@@ -26,14 +26,15 @@ _TITLES = {
 def page(
     title: str,
     contenders: Sequence[Contender],
-    legend: Html,
     sections: Mapping[str, Html],
     metric: str | None,
     chance: float | None,
 ) -> str:
     """The whole document; sections that are empty are left out, of the menu too."""
     there = {name: part for name, part in sections.items() if part}
-    menu = tag("nav", tag("ul", *(tag("li", tag("a", _TITLES[name], href=f"#{name}")) for name in there)), aria_label="Parts")
+    menu = tag(
+        "nav", tag("ul", *(tag("li", tag("a", _TITLES[name], href=f"#{name}")) for name in there)), aria_label="Parts"
+    )
     head = tag(
         "head",
         tag("meta", charset="utf-8"),
@@ -48,7 +49,7 @@ def page(
         tag("p", _lead(contenders, metric, chance), class_="lead"),
         tag("p", _facts(contenders), class_="facts"),
     )
-    body = tag("body", top, menu, tag("main", legend, *there.values()), _footer(contenders))
+    body = tag("body", top, menu, tag("main", *there.values()), _footer(contenders))
     return "<!doctype html>\n" + tag("html", head, body, lang="en") + "\n"
 
 
@@ -81,7 +82,9 @@ def _facts(contenders: Sequence[Contender]) -> Html:
             facts.append(told if len(values) == 1 else f"{values[0]:,} to {words.format(values[-1])}")
     on = sorted({str(s["judged_on"]) for s in summaries if s.get("judged_on")})
     if on:
-        facts.append("judged on " + " and ".join({"eval": "the watched clips", "test": "test clips"}.get(o, o) for o in on))
+        facts.append(
+            "judged on " + " and ".join({"eval": "the watched clips", "test": "test clips"}.get(o, o) for o in on)
+        )
     facts += sorted({str(s["evaluation"]) for s in summaries if s.get("evaluation")})[:2]
     return Html(" · ".join(join([fact]) for fact in facts))
 
@@ -95,7 +98,9 @@ def _footer(contenders: Sequence[Contender]) -> Html:
         for name, value in (summary.get("versions") or {}).items():
             versions.setdefault(str(name), {})[str(value)] = None
     if versions:
-        lines.append("Trained with " + ", ".join(f"{name} {' / '.join(found)}" for name, found in versions.items()) + ".")
+        lines.append(
+            "Trained with " + ", ".join(f"{name} {' / '.join(found)}" for name, found in versions.items()) + "."
+        )
     for title, key in (("Device", "device"), ("Code", "code"), ("Judged clips, hash", "judged_manifest")):
         found = list(dict.fromkeys(str(s[key]) for s in summaries if s.get(key)))
         if not found and key == "judged_manifest":

@@ -25,7 +25,7 @@ def pretext_section(contenders: Sequence[Contender]) -> Html:
         pictures = last_pictures(run.folder)
         if all(name in pictures for name in _TAGS):
             figures = [_figure(pictures[name], f"{one.name}: {told}") for name, told in zip(_TAGS, _TOLD, strict=True)]
-            parts.append(tag("div", *figures, class_="stack"))
+            parts.append(tag("div", *figures, class_="grid"))
     if not parts:
         return Html("")
     how = "The last evaluation of each pretraining run: low frequencies at the bottom, one colour scale for all three. "

@@ -15,7 +15,9 @@ def recipes_section(contenders: Sequence[Contender]) -> Html:
     """The keys that differ, a column a model, and every resolved recipe folded."""
     known = [(one.name, one.first) for one in contenders if one.first is not None]
     texts = [
-        details(name, tag("pre", tag("code", run.recipe_text))) for name, run in known if run is not None and run.recipe_text
+        details(name, tag("pre", tag("code", run.recipe_text)))
+        for name, run in known
+        if run is not None and run.recipe_text
     ]
     if not texts:
         return Html("")
@@ -30,7 +32,9 @@ def recipes_section(contenders: Sequence[Contender]) -> Html:
     unread = [tag("p", f"{name}: {problem}", class_="note") for name, run in known if run for problem in run.problems]
     how = "Only the keys in which the models' recipes differ: what else is different may be what makes the difference. "
     how += "A dash is a key that a recipe does not have."
-    return section("recipes", "What differs in the recipes", how, differences, *unread, tag("h3", "Whole recipes"), join(texts))
+    return section(
+        "recipes", "What differs in the recipes", how, differences, *unread, tag("h3", "Whole recipes"), join(texts)
+    )
 
 
 def differing(recipes: Sequence[Recipe]) -> dict[str, list[Any]]:

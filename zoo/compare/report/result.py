@@ -36,7 +36,9 @@ def result_section(
     how = "Best first. ± is the standard deviation over runs (n − 1)"
     how += "; every dot is a run, the bar their mean, the dotted line chance" if everything else ""
     how += ". Read the remarks before the numbers."
-    return section("result", "Result", how if remarks else how.removesuffix(" Read the remarks before the numbers."), *parts)
+    return section(
+        "result", "Result", how if remarks else how.removesuffix(" Read the remarks before the numbers."), *parts
+    )
 
 
 def _row(contender: Contender, metric: str | None) -> dict[str, Any]:
@@ -121,8 +123,12 @@ def _strip(contender: Contender, values: Sequence[float], scale: _Scale, chance:
     mean = scale(statistics.fmean(values))
     level = "" if chance is None else f'<path class="chance" d="M{scale(chance):.1f} 1v16"/>'
     told = f"{len(values)} run{'s' if len(values) > 1 else ''}: " + ", ".join(f"{value:.3f}" for value in values)
-    inside = f'<title>{told}</title><path class="rail" d="M2 9h116"/>{level}{dots}<path class="mean" d="M{mean:.1f} 2v14"/>'
-    return Html(f'<svg class="strip {swatch(contender.place)}" viewBox="0 0 120 18" role="img" aria-label="{told}">{inside}</svg>')
+    inside = (
+        f'<title>{told}</title><path class="rail" d="M2 9h116"/>{level}{dots}<path class="mean" d="M{mean:.1f} 2v14"/>'
+    )
+    return Html(
+        f'<svg class="strip {swatch(contender.place)}" viewBox="0 0 120 18" role="img" aria-label="{told}">{inside}</svg>'
+    )
 
 
 def _all_metrics(contenders: Sequence[Contender]) -> Html:
@@ -157,7 +163,11 @@ def runs_section(contenders: Sequence[Contender]) -> Html:
     if warnings:
         parts.append(tag("ul", *(tag("li", text) for text in warnings), class_="remarks"))
     how = f"{len(broken)} of {len(everything)} runs have not finished, and do not count in the table; go on with them by --resume."
-    how = how if broken else "All runs have finished. The folder of a run has its recipe, log, checkpoints and predictions."
+    how = (
+        how
+        if broken
+        else "All runs have finished. The folder of a run has its recipe, log, checkpoints and predictions."
+    )
     return section("runs", "Runs", how, *parts)
 
 

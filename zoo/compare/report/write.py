@@ -9,7 +9,7 @@ from zoo.compare.report.classes import classes_section, confusion_section
 from zoo.compare.report.clips import clips_section
 from zoo.compare.report.collect import chance_of, collect, metric_of
 from zoo.compare.report.compute import compute_section
-from zoo.compare.report.curves import curves_section, health_section, legend
+from zoo.compare.report.curves import curves_section, health_section
 from zoo.compare.report.page import default_title, page
 from zoo.compare.report.pretext import pretext_section
 from zoo.compare.report.recipes import recipes_section
@@ -61,7 +61,7 @@ def write_report(
         "runs": runs_section(contenders),
     }
     title = title or default_title(contenders, comparison, metric)
-    text = page(title, contenders, legend(contenders), sections, metric, chance)
+    text = page(title, contenders, sections, metric, chance)
     with disk.written_whole(out) as file:
         file.write_text(text, encoding="utf-8")
     return out
