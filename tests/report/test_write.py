@@ -67,7 +67,7 @@ def test_one_file_that_needs_nothing_else(written: tuple[str, Page]) -> None:
     assert len(page.ids) == len(set(page.ids)), "an id twice"
     inside = set(page.ids)
     assert all(address[1:] in inside for address in page.addresses if address.startswith("#"))
-    assert {name for name in re.findall(r"url\(#([^)]*)\)", text)} <= inside
+    assert set(re.findall(r"url\(#([^)]*)\)", text)) <= inside
     assert len(text) < 2_000_000
 
 

@@ -25,10 +25,8 @@ def clips_section(contenders: Sequence[Contender], count: int) -> Html:
         runs = [run for one in contenders for run in one.runs]
         sounds = find_sounds([clip.name for clip in hard], runs, front_end)
     cards = [_card(clip, sounds.get(clip.name), front_end, contenders) for clip in hard]
-    how = (
-        "The clips that most models get wrong, those with the highest loss first. Listen before you blame the models: "
-    )
-    how += "this is where wrong labels, cut or silent recordings and classes that overlap come to light."
+    how = "The clips that most models get wrong, those with the highest loss first. Listen before you blame the "
+    how += "models: this is where wrong labels, cut or silent recordings and classes that overlap come to light."
     return section("clips", "Hardest clips", how, tag("div", *cards, class_="grid cards"))
 
 

@@ -1,6 +1,7 @@
 """Learning curves of all contenders, and small pictures of everything else that runs log."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from matplotlib.axes import Axes
 
@@ -31,17 +32,9 @@ def curves_section(contenders: Sequence[Contender], metric: str | None, chance: 
     shown = sum(len(one.runs) for one in contenders)
     how = "Over the clips seen in training. A line is the mean over the runs of a model"
     how += ", its band goes from the lowest to the highest of them" if shown > len(contenders) else ""
-    how += (
-        "; the dotted line is chance. Evaluations on the way are of the watched clips, with the weights of the moment."
-    )
-    return section(
-        "curves",
-        "Learning curves",
-        how,
-        legend(contenders),
-        tag("div", *pictures[:2], class_="grid wide"),
-        _more(pictures[2:]),
-    )
+    how += "; the dotted line is chance. Evaluations on the way are of the watched clips."
+    grid = tag("div", *pictures[:2], class_="grid wide")
+    return section("curves", "Learning curves", how, legend(contenders), grid, _more(pictures[2:]))
 
 
 def health_section(contenders: Sequence[Contender]) -> Html:
@@ -62,9 +55,8 @@ def health_section(contenders: Sequence[Contender]) -> Html:
         notes.append(tag("p", f"Not drawn, see TensorBoard or metrics.jsonl: {more}.", class_="note"))
     how = "What training looked like from inside: speed should be level, gradients should not drift away, waiting for "
     how += "data should stay near zero."
-    return section(
-        "health", "Speed and health", how, legend(contenders), tag("div", *pictures, class_="grid small"), *notes
-    )
+    grid = tag("div", *pictures, class_="grid small")
+    return section("health", "Speed and health", how, legend(contenders), grid, *notes)
 
 
 def _main_tags(contenders: Sequence[Contender], metric: str | None) -> list[str]:
@@ -115,7 +107,7 @@ def _line(axes: Axes, contender: Contender, tag_: str) -> bool:
     if band is None:
         return False
     own = colour(contender.place)
-    style = {"color": own, "linestyle": dash(contender.place), "linewidth": 1.7}
+    style: dict[str, Any] = {"color": own, "linestyle": dash(contender.place), "linewidth": 1.7}
     if len(band.places) <= 12:
         style |= {"marker": "o", "markersize": 3}
     if len(contender.runs) > 1:

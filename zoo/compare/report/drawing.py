@@ -6,6 +6,7 @@ import re
 import warnings
 import zlib
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
@@ -21,7 +22,7 @@ ACCENT = "#2f6fb5"
 """Of pictures that lie on light and dark alike."""
 DASHES = ("-", (0, (4, 2)), (0, (1, 1.5)), (0, (6, 2, 1, 2)))
 """Contenders of one colour differ in their lines."""
-_STYLE = {
+_STYLE: Any = {
     "svg.hashsalt": "zoo",
     "svg.fonttype": "none",  # texts stay texts: small files, the reader's own letters
     "svg.image_inline": True,
@@ -60,7 +61,7 @@ def colour(place: int) -> str:
 
 def dash(place: int) -> str | tuple[int, Sequence[float]]:
     """The line of a contender, by its place."""
-    return DASHES[place // NUM_COLOURS % len(DASHES)]  # type: ignore[return-value]
+    return DASHES[place // NUM_COLOURS % len(DASHES)]
 
 
 def swatch(place: int) -> str:

@@ -107,7 +107,7 @@ def _describe(
             continue
         at = one.names.index(name)
         true = np.flatnonzero(one.targets[at] > 0.5)
-        truth = truth or tuple(labels[c] for c in true)
+        truth = truth or tuple(labels[int(c)] for c in true)
         rows = one.scores[np.isfinite(one.scores[:, at, 0]), at]
         mean = probabilities(rows, task).mean(axis=0)
         likeliest = int(mean.argmax())

@@ -17,7 +17,7 @@ def tag(name: str, /, *children: str, **attributes: str | int | bool | None) -> 
 
     Args:
         children: texts, escaped unless they are `Html`.
-        attributes: `_` at the end is dropped and `_` within becomes `-`; True stands alone, None and False are left out.
+        attributes: `_` at the end is dropped, `_` within becomes `-`; True stands alone, None and False are left out.
     """
     written = "".join(
         f" {_name(key)}" if value is True else f' {_name(key)}="{html.escape(str(value))}"'

@@ -32,9 +32,8 @@ def page(
 ) -> str:
     """The whole document; sections that are empty are left out, of the menu too."""
     there = {name: part for name, part in sections.items() if part}
-    menu = tag(
-        "nav", tag("ul", *(tag("li", tag("a", _TITLES[name], href=f"#{name}")) for name in there)), aria_label="Parts"
-    )
+    links = (tag("li", tag("a", _TITLES[name], href=f"#{name}")) for name in there)
+    menu = tag("nav", tag("ul", *links), aria_label="Parts")
     head = tag(
         "head",
         tag("meta", charset="utf-8"),
@@ -75,16 +74,15 @@ def _facts(contenders: Sequence[Contender]) -> Html:
     facts = [f"{len(contenders)} models" if len(contenders) > 1 else "1 model"]
     num_runs = sum(len(one.runs) for one in contenders)
     facts.append(f"{num_runs} runs" if num_runs > 1 else "1 run")
-    for key, words in (("num_eval_clips", "{:,} judged clips"), ("num_train_clips", "{:,} training clips")):
+    for key, form in (("num_eval_clips", "{:,} judged clips"), ("num_train_clips", "{:,} training clips")):
         values = sorted({int(s[key]) for s in summaries if isinstance(s.get(key), int) and s[key]})
         if values:
-            told = words.format(values[0])
-            facts.append(told if len(values) == 1 else f"{values[0]:,} to {words.format(values[-1])}")
+            told = form.format(values[-1])
+            facts.append(told if len(values) == 1 else f"{values[0]:,} to {told}")
     on = sorted({str(s["judged_on"]) for s in summaries if s.get("judged_on")})
     if on:
-        facts.append(
-            "judged on " + " and ".join({"eval": "the watched clips", "test": "test clips"}.get(o, o) for o in on)
-        )
+        words = {"eval": "the watched clips", "test": "test clips"}
+        facts.append("judged on " + " and ".join(words.get(name, name) for name in on))
     facts += sorted({str(s["evaluation"]) for s in summaries if s.get("evaluation")})[:2]
     return Html(" · ".join(join([fact]) for fact in facts))
 
@@ -98,9 +96,8 @@ def _footer(contenders: Sequence[Contender]) -> Html:
         for name, value in (summary.get("versions") or {}).items():
             versions.setdefault(str(name), {})[str(value)] = None
     if versions:
-        lines.append(
-            "Trained with " + ", ".join(f"{name} {' / '.join(found)}" for name, found in versions.items()) + "."
-        )
+        each = (f"{name} {' / '.join(values)}" for name, values in versions.items())
+        lines.append(f"Trained with {', '.join(each)}.")
     for title, key in (("Device", "device"), ("Code", "code"), ("Judged clips, hash", "judged_manifest")):
         found = list(dict.fromkeys(str(s[key]) for s in summaries if s.get(key)))
         if not found and key == "judged_manifest":

@@ -13,15 +13,11 @@ _NOT_TOLD = ("seed", "name")
 
 def recipes_section(contenders: Sequence[Contender]) -> Html:
     """The keys that differ, a column a model, and every resolved recipe folded."""
-    known = [(one.name, one.first) for one in contenders if one.first is not None]
-    texts = [
-        details(name, tag("pre", tag("code", run.recipe_text)))
-        for name, run in known
-        if run is not None and run.recipe_text
-    ]
+    known = [(one.name, run) for one in contenders if (run := one.first) is not None]
+    texts = [details(name, tag("pre", tag("code", run.recipe_text))) for name, run in known if run.recipe_text]
     if not texts:
         return Html("")
-    recipes = {name: run.recipe for name, run in known if run is not None and run.recipe is not None}
+    recipes = {name: run.recipe for name, run in known if run.recipe is not None}
     keys = differing(list(recipes.values()))
     if len(recipes) > 1 and keys:
         rows = [[key, *map(_text, values)] for key, values in keys.items()]
@@ -29,12 +25,11 @@ def recipes_section(contenders: Sequence[Contender]) -> Html:
     else:
         alike = "The recipes differ in name and seed alone." if len(recipes) > 1 else ""
         differences = tag("p", alike, class_="note") if alike else Html("")
-    unread = [tag("p", f"{name}: {problem}", class_="note") for name, run in known if run for problem in run.problems]
+    unread = [tag("p", f"{name}: {problem}", class_="note") for name, run in known for problem in run.problems]
     how = "Only the keys in which the models' recipes differ: what else is different may be what makes the difference. "
     how += "A dash is a key that a recipe does not have."
-    return section(
-        "recipes", "What differs in the recipes", how, differences, *unread, tag("h3", "Whole recipes"), join(texts)
-    )
+    whole = (tag("h3", "Whole recipes"), join(texts))
+    return section("recipes", "What differs in the recipes", how, differences, *unread, *whole)
 
 
 def differing(recipes: Sequence[Recipe]) -> dict[str, list[Any]]:

@@ -35,10 +35,8 @@ def result_section(
     parts.append(_all_metrics(contenders))
     how = "Best first. ± is the standard deviation over runs (n − 1)"
     how += "; every dot is a run, the bar their mean, the dotted line chance" if everything else ""
-    how += ". Read the remarks before the numbers."
-    return section(
-        "result", "Result", how if remarks else how.removesuffix(" Read the remarks before the numbers."), *parts
-    )
+    how += ". Read the remarks before the numbers." if remarks else "."
+    return section("result", "Result", how, *parts)
 
 
 def _row(contender: Contender, metric: str | None) -> dict[str, Any]:
@@ -75,8 +73,7 @@ def _cells(contender: Contender, row: Mapping[str, Any], metric: str | None) -> 
         spread = f" ± {deviation:.3f}" if isinstance(deviation, int | float) else ""
         cells[metric] = f"{mean:.3f}{spread}" if isinstance(mean, int | float) else _DASH
     cells["runs"] = f"{len(row.get('values') or []):,}"
-    for title, text in _extra(row):
-        cells[title] = text
+    cells |= _extra(row)
     if parameters := row.get("parameters"):
         cells["parameters"] = f"{parameters / 1e6:.2f} M" if parameters >= 1e5 else f"{parameters / 1e3:.1f} k"
     if flops := row.get("flops_per_clip"):
@@ -91,9 +88,9 @@ def _cells(contender: Contender, row: Mapping[str, Any], metric: str | None) -> 
     return cells
 
 
-def _extra(row: Mapping[str, Any]) -> list[tuple[str, str]]:
+def _extra(row: Mapping[str, Any]) -> dict[str, str]:
     """Columns of the statistics, where a comparison has them."""
-    return []
+    return {}
 
 
 def _own_remarks(contenders: Sequence[Contender]) -> list[str]:
@@ -123,12 +120,9 @@ def _strip(contender: Contender, values: Sequence[float], scale: _Scale, chance:
     mean = scale(statistics.fmean(values))
     level = "" if chance is None else f'<path class="chance" d="M{scale(chance):.1f} 1v16"/>'
     told = f"{len(values)} run{'s' if len(values) > 1 else ''}: " + ", ".join(f"{value:.3f}" for value in values)
-    inside = (
-        f'<title>{told}</title><path class="rail" d="M2 9h116"/>{level}{dots}<path class="mean" d="M{mean:.1f} 2v14"/>'
-    )
-    return Html(
-        f'<svg class="strip {swatch(contender.place)}" viewBox="0 0 120 18" role="img" aria-label="{told}">{inside}</svg>'
-    )
+    rail, bar = '<path class="rail" d="M2 9h116"/>', f'<path class="mean" d="M{mean:.1f} 2v14"/>'
+    head = f'<svg class="strip {swatch(contender.place)}" viewBox="0 0 120 18" role="img" aria-label="{told}">'
+    return Html(f"{head}<title>{told}</title>{rail}{level}{dots}{bar}</svg>")
 
 
 def _all_metrics(contenders: Sequence[Contender]) -> Html:
@@ -162,12 +156,10 @@ def runs_section(contenders: Sequence[Contender]) -> Html:
     warnings = dict.fromkeys(str(text) for _, run in everything for text in (run.summary or {}).get("warnings") or [])
     if warnings:
         parts.append(tag("ul", *(tag("li", text) for text in warnings), class_="remarks"))
-    how = f"{len(broken)} of {len(everything)} runs have not finished, and do not count in the table; go on with them by --resume."
-    how = (
-        how
-        if broken
-        else "All runs have finished. The folder of a run has its recipe, log, checkpoints and predictions."
-    )
+    how = "All runs have finished. The folder of a run has its recipe, log, checkpoints and predictions."
+    if broken:
+        how = f"{len(broken)} of {len(everything)} runs have not finished, and do not count in the table; "
+        how += "zoo finetune RUN/recipe.yaml --out RUN --resume goes on with one."
     return section("runs", "Runs", how, *parts)
 
 
