@@ -1,7 +1,7 @@
 """What a result has cost: operations and seconds of training, and of the pretraining that it started from."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,20 +32,19 @@ class Cost:
     pretraining_seconds: float | None = None
 
 
-def cost_of(run: Run) -> Cost:
-    """What a finished run has cost, by its summary and its log."""
-    summary = run.summary or {}
-    flops = training_flops(run)
-    init = summary.get("init")
+def cost_of(run: Run, row: Mapping[str, Any] | None = None) -> Cost:
+    """What a finished run has cost, by its summary and its log, and by its row of a comparison, which may know more."""
+    row, init = row or {}, (run.summary or {}).get("init")
+    flops = training_flops(run, row.get("training_flops_per_clip"))
     if not isinstance(init, dict) or not init.get("clips"):
         return Cost(flops, run.seconds)
-    return Cost(flops, run.seconds, _pretraining_flops(init), float(init.get("seconds") or 0.0) or None)
+    before = _pretraining_flops(init) or row.get("pretraining_flops")
+    return Cost(flops, run.seconds, before and float(before), float(init.get("seconds") or 0.0) or None)
 
 
-def training_flops(run: Run) -> float | None:
-    """Clips seen times the operations of one; those follow from the speed that the run logged, else from its forward
-    pass."""
-    per_clip = (run.summary or {}).get("training_flops_per_clip")
+def training_flops(run: Run, per_clip: float | None = None) -> float | None:
+    """Clips seen times the operations of one; where nobody counted those, they follow from the speed that the run
+    logged, else from its forward pass."""
     for line in run.lines if per_clip is None else ():
         rate, speed = line.get("perf/tflops"), line.get("perf/clips_per_second")
         if isinstance(rate, int | float) and isinstance(speed, int | float) and speed > 0:
@@ -71,10 +70,13 @@ def _pretraining_flops(init: dict[str, Any]) -> float | None:
     return None
 
 
-def compute_section(contenders: Sequence[Contender], metric: str | None) -> Html:
-    """The metric against operations, and against seconds."""
+def compute_section(
+    contenders: Sequence[Contender], metric: str | None, comparison: Mapping[str, Any] | None = None
+) -> Html:
+    """The metric against operations, and against seconds. A comparison may know what pretraining took."""
+    rows = {str(row.get("name")): row for row in (comparison or {}).get("rows") or [] if isinstance(row, dict)}
     points = [
-        (one, cost_of(run), float(value), int((run.summary or {}).get("parameters") or 0))
+        (one, cost_of(run, rows.get(one.name)), float(value), int((run.summary or {}).get("parameters") or 0))
         for one in contenders
         for run in one.finished
         if isinstance(value := (run.summary or {}).get("metrics", {}).get(metric), int | float)

@@ -13,7 +13,11 @@ from zoo.compare.report.markup import Html, details, section, tag
 
 _LOSSES = ("loss/total", "loss/reconstruct", "loss/classify")
 _TITLES = {"loss/total": "training loss", "loss/reconstruct": "training loss, reconstruction"}
-_TITLES |= {"loss/classify": "training loss, classification", "pretext/accuracy": "pretext accuracy in training"}
+_TITLES |= {
+    "loss/classify": "training loss, classification",
+    "pretext/accuracy": "pretext accuracy in training",
+    "train/accuracy": "training accuracy",
+}
 _CHANCE_TAGS = {"eval/pretext_accuracy": "eval/pretext_chance", "pretext/accuracy": "pretext/chance"}
 _LEFT_OUT = ("eval/classes_without_positives", "test/classes_without_positives", *_CHANCE_TAGS.values())
 _MOST_OTHERS = 36

@@ -10,7 +10,8 @@ from zoo.compare.report.collect import RECIPE, read_recipe_file
 from zoo.errors import DataError
 from zoo.recipe import Recipe
 
-COMPARISON = "comparison.json"
+COMPARISON, CROSSVAL = "comparison.json", "crossval.json"
+_WRITER = {COMPARISON: "compare", CROSSVAL: "crossval"}
 _DATA = ("train", "eval", "test")
 
 
@@ -31,7 +32,7 @@ def find_groups(entries: Sequence[Path]) -> Found:
     Raises:
         DataError: a folder that is not there, or that holds no run.
     """
-    comparisons = {entry: _read_comparison(entry) for entry in entries if (entry / COMPARISON).is_file()}
+    comparisons = {entry: found for entry in entries if (found := _read_comparison(entry)) is not None}
     groups: dict[str, list[Path]] = {}
     hold_runs = set()
     for entry, comparison in comparisons.items():
@@ -56,17 +57,47 @@ def find_groups(entries: Sequence[Path]) -> Found:
     return Found(groups, comparisons.get(entries[0]) if len(entries) == 1 else None)
 
 
-def _read_comparison(entry: Path) -> dict[str, Any]:
-    """Raises DataError: not readable, or without rows."""
-    path = entry / COMPARISON
+def _read_comparison(entry: Path) -> dict[str, Any] | None:
+    """What a comparison or a cross-validation wrote into a folder; None where there is neither.
+
+    Raises: DataError - not readable, or without rows.
+    """
+    path = next((entry / name for name in (COMPARISON, CROSSVAL) if (entry / name).is_file()), None)
+    if path is None:
+        return None
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise DataError(f"{path}: not readable as JSON ({error}) - expected what zoo compare wrote") from None
+        raise DataError(
+            f"{path}: not readable as JSON ({error}) - expected what zoo {_WRITER[path.name]} wrote"
+        ) from None
+    if path.name == CROSSVAL and isinstance(found, dict):
+        found = _of_crossval(found)
     rows = found.get("rows") if isinstance(found, dict) else None
     if not isinstance(rows, list) or not all(isinstance(row, dict) and "name" in row for row in rows):
-        raise DataError(f"{path}: found no rows with names - expected what zoo compare wrote - run zoo compare again")
+        writer = _WRITER[path.name]
+        raise DataError(f"{path}: found no rows with names - expected what zoo {writer} wrote - run zoo {writer} again")
     return dict(found)
+
+
+def _of_crossval(found: dict[str, Any]) -> dict[str, Any]:
+    """A cross-validation as a comparison of one."""
+    metric, metrics = found.get("metric"), found.get("metrics")
+    of_metric = metrics.get(metric) if isinstance(metrics, dict) else None
+    spread = of_metric if isinstance(of_metric, dict) else {}
+    values = spread.get("values")
+    runs = found.get("runs")
+    folders = [folder for folds in runs.values() for folder in folds.values()] if isinstance(runs, dict) else []
+    row = {"name": found.get("name", "cross-validation"), "runs": folders}
+    row |= {key: spread.get(key) for key in ("mean", "deviation")}
+    row["values"] = list(values.values()) if isinstance(values, dict) else []
+    rule = [f"Rule: {found['rule_in_words']}."] if found.get("rule_in_words") else []
+    return {
+        "metric": metric,
+        "chance": (found.get("chance") or {}).get(metric),
+        "rows": [row],
+        "remarks": [*rule, *(found.get("remarks") or [])],
+    }
 
 
 def _place_of(run: str, entry: Path) -> Path | None:

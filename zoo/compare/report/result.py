@@ -9,6 +9,11 @@ from zoo.compare.report.drawing import swatch
 from zoo.compare.report.markup import Html, details, join, section, table, tag
 
 _DASH = "–"
+_COLUMNS = (
+    *("runs", "difference", "95 % interval", "p", "parameters", "GFLOP/clip", "clips seen", "clips/s", "seconds"),
+    *("inference clips/s", "memory", "pretraining"),
+)
+"""After the model and the metric."""
 
 
 def result_section(
@@ -17,15 +22,17 @@ def result_section(
     """Who is how good at what cost, with the remarks that a reader needs before believing it."""
     rows = {str(row.get("name")): row for row in (comparison or {}).get("rows") or [] if isinstance(row, dict)}
     remarks = [str(remark) for remark in (comparison or {}).get("remarks") or []]
+    for name, row in rows.items():
+        remarks += [f"{name}: {told}" for key in ("flags", "failed") for told in row.get(key) or []]
     remarks += _own_remarks(contenders) if comparison is None else []
-    told = [_cells(one, rows.get(one.name) or _row(one, metric), metric) for one in contenders]
-    columns = list(dict.fromkeys(column for cells in told for column in cells))
+    told = [_cells(one, _completed(rows.get(one.name), one, metric), metric) for one in contenders]
+    present = {column for cells in told for column in cells}
+    columns = [column for column in ("model", metric or "", *_COLUMNS) if column in present]
     everything = [value for one in contenders for value in _values(one, rows.get(one.name), metric)]
     scale = _Scale(everything, chance)
     if everything:
         for one, cells in zip(contenders, told, strict=True):
             cells["runs"] = _strip(one, _values(one, rows.get(one.name), metric), scale, chance)
-        columns.insert(2, columns.pop(columns.index("runs")))
     body = [[cells.get(column, _DASH) for column in columns] for cells in told]
     if chance is not None:
         body.append([{"model": "chance", metric: f"{chance:.3f}"}.get(column, _DASH) for column in columns])
@@ -33,10 +40,23 @@ def result_section(
     if remarks:
         parts.append(tag("ul", *(tag("li", remark) for remark in remarks), class_="remarks"))
     parts.append(_all_metrics(contenders))
+    reference = (comparison or {}).get("reference")
     how = "Best first. ± is the standard deviation over runs (n − 1)"
     how += "; every dot is a run, the bar their mean, the dotted line chance" if everything else ""
+    if reference and any("difference" in cells for cells in told):
+        how += f"; differences are to {reference}, p is corrected for the number of comparisons"
     how += ". Read the remarks before the numbers." if remarks else "."
     return section("result", "Result", how, *parts)
+
+
+def _completed(row: Mapping[str, Any] | None, contender: Contender, metric: str | None) -> dict[str, Any]:
+    """A row of the comparison, with what it leaves out from the summaries; its numbers of the metric stay its own."""
+    simple = _row(contender, metric)
+    if row is None:
+        return simple
+    if "mean" in row:
+        simple = {key: value for key, value in simple.items() if key not in ("mean", "deviation", "values")}
+    return simple | {key: value for key, value in row.items() if value is not None or key not in simple}
 
 
 def _row(contender: Contender, metric: str | None) -> dict[str, Any]:
@@ -73,7 +93,7 @@ def _cells(contender: Contender, row: Mapping[str, Any], metric: str | None) -> 
         spread = f" ± {deviation:.3f}" if isinstance(deviation, int | float) else ""
         cells[metric] = f"{mean:.3f}{spread}" if isinstance(mean, int | float) else _DASH
     cells["runs"] = f"{len(row.get('values') or []):,}"
-    cells |= _extra(row)
+    cells |= _against_reference(row)
     if parameters := row.get("parameters"):
         cells["parameters"] = f"{parameters / 1e6:.2f} M" if parameters >= 1e5 else f"{parameters / 1e3:.1f} k"
     if flops := row.get("flops_per_clip"):
@@ -83,14 +103,27 @@ def _cells(contender: Contender, row: Mapping[str, Any], metric: str | None) -> 
         cells["clips/s"] = f"{row['clips_per_second']:.0f}" if row.get("clips_per_second") else _DASH
     if row.get("seconds"):
         cells["seconds"] = f"{row['seconds']:,.0f}"
+    if row.get("inference_clips_per_second"):
+        cells["inference clips/s"] = f"{row['inference_clips_per_second']:,.0f}"
+    if row.get("peak_memory_gib"):
+        cells["memory"] = f"{row['peak_memory_gib']:.2f} GiB"
     if row.get("pretraining_clips"):
         cells["pretraining"] = f"{row['pretraining_clips']:,} clips, {row.get('pretraining_seconds') or 0:,.0f} s"
     return cells
 
 
-def _extra(row: Mapping[str, Any]) -> dict[str, str]:
-    """Columns of the statistics, where a comparison has them."""
-    return {}
+def _against_reference(row: Mapping[str, Any]) -> dict[str, str]:
+    """Columns of the statistics, where a comparison has them for this row."""
+    versus = row.get("versus_reference")
+    if not isinstance(versus, dict) or not isinstance(versus.get("difference"), int | float):
+        return {}
+    cells: dict[str, str] = {"difference": f"{versus['difference']:+.3f}"}
+    interval, p_value = versus.get("interval"), versus.get("p_corrected", versus.get("p_value"))
+    if isinstance(interval, list | tuple) and len(interval) == 2:
+        cells["95 % interval"] = f"{interval[0]:+.3f} to {interval[1]:+.3f}"
+    if isinstance(p_value, int | float):
+        cells["p"] = "< 0.001" if p_value < 0.001 else f"{p_value:.3f}"
+    return cells
 
 
 def _own_remarks(contenders: Sequence[Contender]) -> list[str]:

@@ -24,7 +24,7 @@ from zoo.errors import ZooError
 from zoo.recipe import Recipe
 
 MOST_SECONDS = 10.0
-_HERTZ = (125, 250, 500, 1000, 2000, 4000, 8000)
+_HERTZ = (500, 1000, 2000, 4000, 8000)
 
 
 @dataclass(frozen=True)

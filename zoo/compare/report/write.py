@@ -51,7 +51,7 @@ def write_report(
     sections = {
         "result": result_section(contenders, comparison, metric, chance),
         "curves": curves_section(contenders, metric, levels),
-        "compute": compute_section(contenders, metric),
+        "compute": compute_section(contenders, metric, comparison),
         "classes": classes_section(contenders, comparison),
         "confusion": confusion_section(contenders),
         "clips": clips_section(contenders, num_clips),
