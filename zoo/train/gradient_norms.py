@@ -1,7 +1,7 @@
 """How large the gradient is, of a model as a whole and of its parts, in one pass over it.
 
 The parts are few, so that a chart can be read: `input` (patches, positions, tokens), `early_blocks`, `middle_blocks`
-and `late_blocks` (thirds of the encoder, the norm above it with the last), `head`, and `other` (the CNN's convolutions).
+and `late_blocks` (thirds of the encoder, the norm above it with the last), `head`, and `other` (the CNN).
 """
 
 from collections.abc import Sequence
@@ -42,7 +42,7 @@ class GradientNorms:
             return total, {}
         counts = [len(several) for several in gradients.values()]
         pieces = [piece for piece in norms.split(counts) if len(piece)]
-        found = iter(torch._foreach_norm(pieces))
+        found = iter(torch._foreach_norm(pieces) if pieces else ())
         nothing = total.new_zeros(())
         return total, {
             f"{TAG}/{part}": next(found) if count else nothing for part, count in zip(gradients, counts, strict=True)

@@ -98,9 +98,9 @@ class Logbook:
             # What is logged at this point is what the checkpoint had behind it, but in a run that starts again.
             self.begins_at = resume_at_clips + 1 if resume_at_clips else 0
             self._is_new = not resume_at_clips
-            # TensorBoard hides the events of earlier files from `purge_step` on.
-            purge_step = None if resume_at_clips is None else self.begins_at
-            self._writer = SummaryWriter(str(folder), purge_step=purge_step)
+            # TensorBoard hides the events of earlier files from `purge_step` on, but for the first file that has one:
+            # so a new run has one too, or its first resume would hide nothing.
+            self._writer = SummaryWriter(str(folder), purge_step=self.begins_at)
         except OSError as error:
             raise DataError(
                 f"{folder}: found no way to write ({error}) - expected a folder for logs - choose another"

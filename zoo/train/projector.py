@@ -25,7 +25,7 @@ def write_projector(
     run: Path,
     vectors: Float[np.ndarray, "n embed"],
     columns: Mapping[str, Sequence[str]],
-    pictures: UInt8[np.ndarray, "n height width 3"],
+    pictures: UInt8[np.ndarray, "m height width 3"],
 ) -> None:
     """Writes the files of a run folder.
 
