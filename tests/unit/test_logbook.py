@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.backend.event_processing.plugin_event_accumulator import EventAccumulator as PluginEventAccumulator
 
 from zoo.errors import CheckpointError, DataError, ShapeError
 from zoo.train.logbook import Book, Logbook, SilentLogbook, drop_lines_after
@@ -80,6 +81,42 @@ def test_a_resume_drops_what_lies_beyond_its_point(tmp_path: Path) -> None:
     assert [(e.step, e.value) for e in events(tmp_path).Scalars("loss")] == [(8, 8.0), (16, 16.0), (24, -24.0)]
 
 
+def test_tensorboard_itself_hides_what_lies_beyond_a_first_and_a_second_resume(tmp_path: Path) -> None:
+    """It reads event files by other code than `EventAccumulator`, which takes the first restart for a start."""
+
+    def seen() -> list[tuple[int, float]]:
+        found = PluginEventAccumulator(str(tmp_path)).Reload().Tensors("loss")
+        return [(event.step, float(event.tensor_proto.float_val[0])) for event in found]
+
+    for resume, value in ((None, 1.0), (16, 2.0), (24, 3.0)):
+        with Logbook(tmp_path, resume) as book:
+            for clips in (8, 16, 24, 32):
+                if clips > (resume or 0):
+                    log(book, clips, loss=value)
+    assert seen() == [(8, 1.0), (16, 1.0), (24, 2.0), (32, 3.0)]
+
+
+def test_sessions_begin_behind_the_checkpoint(tmp_path: Path) -> None:
+    for resume, begins_at in ((None, 0), (0, 0), (16, 17)):
+        with Logbook(tmp_path / str(resume), resume) as book:
+            assert book.begins_at == begins_at
+            book.layout({"Losses": {"training": ["loss/.*"]}})
+        found = events(tmp_path / str(resume)).Tags()["tensors"]
+        assert ("custom_scalars__config__" in found) == (begins_at == 0)
+
+
+def test_curves_and_vectors(tmp_path: Path) -> None:
+    with Logbook(tmp_path) as book:
+        book.pr_curve("eval/pr/dog", np.array([[True], [False]]), np.array([[0.9], [0.2]]), 8)
+        book.embedding(np.eye(2), {"label": ["a", "b"], "clip": ["x", "y"]}, np.zeros((2, 4, 4, 3), np.uint8))
+    (event,) = events(tmp_path).Tensors("eval/pr/dog")
+    curve = np.array(event.tensor_proto.float_val).reshape(6, 127)
+    assert event.step == 8
+    assert (curve[0, 63], curve[1, 63]) == (1, 0)  # at a threshold of .5: true and false positives
+    assert (tmp_path / "projector_config.pbtxt").exists()
+    assert len(list(tmp_path.rglob("events.*"))) == 1
+
+
 def test_a_resume_from_the_beginning_drops_everything(tmp_path: Path) -> None:
     with Logbook(tmp_path) as book:
         log(book, 8, loss=1.0)
@@ -120,6 +157,10 @@ def test_the_silent_logbook_is_a_book(tmp_path: Path) -> None:
     silent.image("a", np.zeros((2, 2)), 1)
     silent.audio("a", np.zeros(2), 1, 16_000)
     silent.text("a", "b")
+    silent.hparams({"lr": 1.0}, {"final/loss": 1.0})
+    silent.layout({"Losses": {"training": ["loss/.*"]}})
+    silent.pr_curve("a", np.zeros(2, bool), np.zeros(2), 1)
+    silent.embedding(np.zeros((2, 2)), {}, np.zeros((2, 2, 2, 3), np.uint8))
     silent.close()
     assert list(tmp_path.iterdir()) == []
 
@@ -128,11 +169,12 @@ def test_hparams_are_in_the_runs_own_file(tmp_path: Path) -> None:
     """`SummaryWriter.add_hparams` opens a run of its own in a folder beside, which clutters every chart."""
     with Logbook(tmp_path / "run") as book:
         log(book, 8, **{"eval/accuracy": 0.5})
-        book.hparams({"model": "ast", "lr": 1e-3, "seed": 0}, {"eval/accuracy": 0.5})
+        book.hparams({"model": "ast", "lr": 1e-3, "seed": 0}, {"final/accuracy": 0.5}, 8, ["final/loss"])
     assert [path for path in (tmp_path / "run").iterdir() if path.is_dir()] == []
     assert len(list((tmp_path / "run").glob("events.*"))) == 1
     plugins = events(tmp_path / "run").summary_metadata
     assert any(data.plugin_data.plugin_name == "hparams" for data in plugins.values())
+    assert [(event.step, event.value) for event in events(tmp_path / "run").Scalars("final/accuracy")] == [(8, 0.5)]
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full, a file on a disk that is full")

@@ -251,8 +251,9 @@ def test_events_of_a_run(uninterrupted: Run) -> None:
     assert [line["clips"] for line in lines if "eval/score" in line] == [14, 24, 34]
     assert set(trained[0]) == {
         *("clips", "step", "epoch"),
-        *("loss/total", "loss/part", "optim/grad_norm", "optim/lr", "data/bad_clips"),
-        "health/skipped_steps",
+        *("loss/total", "loss/part", "optim/lr", "data/bad_clips"),
+        *("optim/grad_norm", "optim/grad_norm/head", "optim/grad_norm/other"),
+        *("health/skipped_steps", "health/weight_norm", "health/update_ratio"),
     }
     assert uninterrupted.loader.started == [(0, 0), (1, 0), (2, 0), (3, 0)]
     assert [line["data/bad_clips"] for line in trained][-1] == 1

@@ -133,7 +133,7 @@ def test_a_number_that_is_read_is_found(what: str) -> None:
 
 
 PLACES: dict[str, Callable[..., Tensor]] = {
-    "zoo.train.step.get_total_norm": lambda gradients: gradients[0].sum(),
+    "zoo.train.gradient_norms._norms": lambda gradients: gradients[0].sum(),
     "zoo.train.watch.Watch.judge": lambda _watch, is_bad: is_bad,
     "zoo.train.watch.Watch.note": lambda _watch, _step, is_bad, loss, grad_norm: loss,
     "zoo.train.window.Window.add": lambda _window, parts, shares, is_left_out: shares[0],

@@ -94,3 +94,15 @@ def test_several_processes_resume_as_they_were() -> None:
     fill(other, range(1, 4))
     total = (one._sums + other._sums).tolist()
     assert together(2, sums) == [total, total]
+
+
+def test_a_checkpoint_of_other_tags_loses_its_steps_since_the_last_log_and_no_more() -> None:
+    """As one of an older version has, which knew no norms by part."""
+    before, after = Window(CPU), Window(CPU)
+    fill(before, range(1, 4))
+    after.load_state_dict(before.state_dict())
+    after.add([{"loss": torch.tensor(7.0), "norm": ONE, "norm/head": ONE}], [ONE], NO)
+    assert after.read() == {"loss": 7.0, "norm": 1.0, "norm/head": 1.0}
+    fill(after, range(1, 2))
+    with pytest.raises(ValueError, match="may not change"):
+        after.add([{"loss": ONE}], [ONE], NO)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
+import numpy as np
 import torch
 
 from zoo.audio.decode import UnusableAudio
@@ -34,6 +35,10 @@ class EvaluationSet(torch.utils.data.Dataset[Item]):
         except UnusableAudio as error:
             item = self.reader.unusable_item(window.clip, error)
         return replace(item, clip=window.clip)
+
+    def first_window(self, clip: int) -> Item:
+        """The first window of a clip, by its place in the manifest."""
+        return self[Key(0, int(np.searchsorted(self.windows.clip, clip)))]
 
     def examples(self, count: int) -> Iterator[Item]:
         """The first window of each of the first `count` clips that can be used."""

@@ -1,69 +1,21 @@
-"""What the training loop calls to measure a model: metrics to return, pictures to log."""
+"""What the training loop calls to measure a model: metrics to return, and what else there is to see of it."""
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from typing import Any, Literal
-
-import torch
-
-from zoo.audio.front_end import MelConfig
-from zoo.audio.picture import draw_log_mels
-from zoo.data.bad_audio import BadAudioLog
-from zoo.data.batch import BadAudio, Batch, Inputs
 from zoo.data.labels import LabelTable
-from zoo.data.loader import Loader
 from zoo.evaluate.chance import chance_levels
-from zoo.evaluate.evaluation import MakeInputs, Objective, Scores, evaluate_objective, predict_all
+from zoo.evaluate.classifier_board import ClassifierBoard
+from zoo.evaluate.evaluation import Objective, Scores, evaluate_objective, predict_all
 from zoo.evaluate.metrics import classification_metrics
-from zoo.evaluate.pictures import Picture, confusion_picture, pretraining_pictures, real_part
-from zoo.group import ALONE, Group
-from zoo.precision import Precision
-
-LogImage = Callable[[str, Any, int], None]
-"""(tag, image (3, H, W), clips seen)"""
-
-
-@dataclass(frozen=True)
-class Setting:
-    """What every evaluation during training works with."""
-
-    model: Any
-    loader: Loader
-    make_inputs: MakeInputs
-    front_end: MelConfig
-    device: torch.device
-    precision: Precision
-    log_image: LogImage
-    bad_audio: BadAudioLog
-    examples: tuple[Batch, ...]
-    """What is drawn at every evaluation, a clip each; its first window where it is longer than the model."""
-    data_set: Literal["eval", "test"] = "eval"
-    """Whose clips these are: what the tags of its numbers begin with."""
-    group: Group = ALONE
-    """The processes that evaluate together. Record and pictures are the first one's, and need not be there on others.
-    """
-
-    def example_inputs(self) -> Iterator[Inputs]:
-        """What the model sees of the examples."""
-        for batch in self.examples:
-            yield self.make_inputs(batch.to(self.device), 0, False)
-
-    def judge(self, bad: Iterable[BadAudio], num_clips: int) -> None:
-        """Puts bad audio on record. Raises DataError, in all processes, when too many clips are unusable."""
-
-        def judged() -> None:
-            self.bad_audio.add(bad)
-            self.bad_audio.check(num_clips)
-
-        self.group.main_first(judged)
+from zoo.evaluate.pictures import as_image, pretraining_pictures
+from zoo.evaluate.setting import Setting
 
 
 class ClassifierEvaluation:
-    """Metrics of a classifier on held-out clips, its confusion matrix, and the first few clips with its answers."""
+    """Metrics of a classifier on held-out clips; what else there is to see goes to the board."""
 
     def __init__(self, setting: Setting, labels: LabelTable) -> None:
         self.setting = setting
         self.labels = labels
+        self.board = ClassifierBoard(setting, labels)
         self.results: dict[str, float] | None = None
         """Of the latest call."""
         self.found: Scores | None = None
@@ -84,29 +36,14 @@ class ClassifierEvaluation:
         self.chance = chance_levels(targets, task)
         # By one process for all: in the last bit they could differ between machines, and with them what is best.
         metrics = on.group.main_first(lambda: classification_metrics(scores, targets, task, found.names))
-        if on.group.is_main:
-            if task == "single-label":
-                picture = confusion_picture(scores, targets, self.labels.names)
-                on.log_image(f"{on.data_set}/confusion", as_image(picture), clips)
-            self._draw(found, clips)
+        self.board.show(found, clips)
         self.results = {f"{on.data_set}/{name}": float(value) for name, value in metrics.items()}
         return self.results
 
-    def _draw(self, found: Scores, clips: int) -> None:
-        """The log-mels of the first clips, titled with what they are and what the model says of the whole clip."""
-        on = self.setting
-        assert found.targets is not None
-        pictures = []
-        for inputs in on.example_inputs():
-            (name,) = inputs.names
-            if name not in found.names:  # its file has gone since it was read as an example
-                continue
-            place = found.names.index(name)
-            true = [self.labels.names[c] for c in found.targets[place].nonzero().flatten().tolist()]
-            said = self.labels.names[int(found.scores[place].argmax())]
-            log_mel = real_part(inputs, 0)
-            pictures.append(draw_log_mels({f"{name}: {', '.join(true)}, model: {said}": log_mel}, on.front_end))
-        _log_all(on.log_image, {"log_mel/input": pictures}, clips)
+    def at_end(self, clips: int) -> None:
+        """Shows what is shown once, of the latest call: that of the weights that the run is judged by."""
+        if self.found is not None:
+            self.board.show_last(self.found, clips)
 
 
 class PretextEvaluation:
@@ -130,7 +67,7 @@ class PretextEvaluation:
         self.num_clips = means.num_clips
         on.judge(means.bad, self.num_clips)
         self.chance = {"pretext_accuracy": means.scalars["pretext/chance"]}
-        if on.group.is_main:
+        if on.shows:
             self._draw(clips)
         names = {"loss/total": "loss"}
         self.results = {
@@ -138,24 +75,14 @@ class PretextEvaluation:
         }
         return self.results
 
+    def at_end(self, clips: int) -> None:
+        """Nothing: without labels there is no more to show than at every evaluation."""
+
     def _draw(self, clips: int) -> None:
         on = self.setting
         on.model.eval()
-        pictures: dict[str, list[Picture]] = {}
         with on.model.any_length():
-            for inputs in on.example_inputs():
-                for tag, several in pretraining_pictures(on.model, inputs, on.front_end, 1, self.rescale).items():
-                    pictures.setdefault(tag, []).extend(several)
-        _log_all(on.log_image, pictures, clips)
-
-
-def _log_all(log_image: LogImage, pictures: dict[str, list[Picture]], clips: int) -> None:
-    """Under `tag`, `tag-2`, `tag-3`, …"""
-    for tag, several in pictures.items():
-        for i, picture in enumerate(several):
-            log_image(tag if i == 0 else f"{tag}-{i + 1}", as_image(picture), clips)
-
-
-def as_image(picture: Picture) -> Any:
-    """(H, W, 3) as drawn to (3, H, W) as logged."""
-    return picture.transpose(2, 0, 1)
+            for number, batch in enumerate(on.examples):
+                pictures = pretraining_pictures(on.model, on.inputs(batch), on.front_end, 1, self.rescale)
+                for tag, (picture,) in pictures.items():
+                    on.board.image(tag + (f"-{number + 1}" if number else ""), as_image(picture), clips)

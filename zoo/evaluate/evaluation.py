@@ -40,6 +40,8 @@ class Scores:
     bad: tuple[BadAudio, ...]
     """Clips that could not be used, which have no row here, and odd ones, which have. A clip of which a window could
     not be used is odd."""
+    clips: tuple[int, ...] = ()
+    """The place of every row in the manifest, where the loader tells it."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,7 @@ def extract_features(
 ) -> Features:
     """`model.features` of every clip; of several windows, their mean. Raises DataError when no clip can be used."""
     features: Callable[..., Tensor] = model.features  # type: ignore[assignment]  # nn.Module types attributes as modules
-    return Features(*_collect(model, features, loader, make_inputs, device, precision, mean_output, group))
+    return Features(*_collect(model, features, loader, make_inputs, device, precision, mean_output, group)[:4])
 
 
 @dataclass(frozen=True)
@@ -108,7 +110,7 @@ def evaluate_objective(
     tags: tuple[str, ...] = ()
     sums = Rows(torch.float64)  # of every batch; added up in their order, however many processes there are
     seen: list[Seen] = []
-    with _evaluating(model, device, precision):
+    with evaluating(model, device, precision):
         for number, batch in own_batches(loader, group):
             seen.append(Seen.of(number, batch))
             if len(batch):
@@ -137,11 +139,12 @@ def _collect(
     precision: Precision,
     average: Average,
     group: Group,
-) -> tuple[tuple[str, ...], Tensor, Tensor | None, tuple[BadAudio, ...]]:
-    """(names, outputs (n, ·), targets (n, C) or None, bad) of a function of the inputs over all batches."""
+) -> tuple[tuple[str, ...], Tensor, Tensor | None, tuple[BadAudio, ...], tuple[int, ...]]:
+    """(names, outputs (n, ·), targets (n, C) or None, bad, places in the manifest) of a function of the inputs, over
+    all batches."""
     outputs, targets = Rows(), Rows()
     seen: list[Seen] = []
-    with _evaluating(model, device, precision):
+    with evaluating(model, device, precision):
         for number, batch in own_batches(loader, group):
             seen.append(Seen.of(number, batch))
             if len(batch):
@@ -160,11 +163,12 @@ def _collect(
         raise _no_clip(bad)
     merged, firsts = average_windows(output, clips, average)
     target = None if target is None else target[firsts]
-    return tuple(names[row] for row in firsts), merged, target, judge_clips(bad, Counter(names))
+    first_names, places = tuple(names[row] for row in firsts), tuple(clips[row] for row in firsts)
+    return first_names, merged, target, judge_clips(bad, Counter(names)), places
 
 
 @contextlib.contextmanager
-def _evaluating(model: nn.Module, device: torch.device | str, precision: Precision) -> Iterator[None]:
+def evaluating(model: nn.Module, device: torch.device | str, precision: Precision) -> Iterator[None]:
     """Without gradients, in eval mode, with positions for clips of any length; afterwards as before.
 
     A model that was compiled for training runs as it is written: batches of ever other widths would be compiled anew,

@@ -57,14 +57,17 @@ def confusion_picture(
     counts = np.zeros((size, size))
     np.add.at(counts, (targets.argmax(1).cpu().numpy(), scores.argmax(1).cpu().numpy()), 1)
     shares = counts / counts.sum(axis=1, keepdims=True).clip(min=1)
-    inches = min(14.0, max(3.5, 0.35 * size + 1.5))
-    figure = Figure(figsize=(inches, inches), dpi=80, layout="constrained")
+    shown = [name[:28] for name in names] if size <= 60 else []
+    inches = min(12.0, max(2.5, 0.25 * size))
+    left = 0.7 + 0.06 * max(map(len, shown), default=0)  # room for the names, also below
+    whole = left + inches + 0.1
+    figure = Figure(figsize=(whole, whole), dpi=80)
     canvas = FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
+    axes = figure.add_axes((left / whole, left / whole, inches / whole, inches / whole))
     axes.imshow(shares, cmap="magma", vmin=0, vmax=1)
-    if size <= 60:
-        axes.set_xticks(range(size), names, rotation=90, fontsize=7)
-        axes.set_yticks(range(size), names, fontsize=7)
+    if shown:
+        axes.set_xticks(range(size), shown, rotation=90, fontsize=7)
+        axes.set_yticks(range(size), shown, fontsize=7)
     if size <= 16:
         for row in range(size):
             for column in range(size):
@@ -76,3 +79,8 @@ def confusion_picture(
     axes.set_ylabel("true")
     canvas.draw()
     return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+
+
+def as_image(picture: Picture) -> UInt8[np.ndarray, "3 height width"]:
+    """(H, W, 3) as drawn to (3, H, W) as logged."""
+    return picture.transpose(2, 0, 1)

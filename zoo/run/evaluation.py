@@ -6,7 +6,9 @@ import torch
 from torch import nn
 
 from zoo.data.bad_audio import BadAudioLog
-from zoo.evaluate.during_training import ClassifierEvaluation, LogImage, PretextEvaluation, Setting
+from zoo.evaluate.board import Board
+from zoo.evaluate.during_training import ClassifierEvaluation, PretextEvaluation
+from zoo.evaluate.setting import Setting
 from zoo.group import ALONE, Group
 from zoo.precision import Precision
 from zoo.recipe import Recipe
@@ -22,7 +24,7 @@ def make_evaluation(
     objective: Any,
     device: torch.device,
     precision: Precision,
-    log_image: LogImage,
+    board: Board,
     bad_audio: BadAudioLog,
     group: Group = ALONE,
 ) -> ClassifierEvaluation | PretextEvaluation | None:
@@ -39,9 +41,11 @@ def make_evaluation(
         front_end=data.front_end.config,
         device=device,
         precision=precision,
-        log_image=log_image,
+        board=board,
         bad_audio=bad_audio,
         examples=example_batches(loader, recipe.log.images) if draws else (),
+        num_pictures=recipe.log.images,
+        batch_size=recipe.evaluate.batch_size,
         data_set=data_set,
         group=group,
     )

@@ -63,6 +63,7 @@ def judge(
         if test is None:
             weights += ", which are the judged ones: optimistic"
         results = judging(progress.clips)
+        judging.at_end(progress.clips)
     else:
         if recipe.evaluate.select == "best":
             _LOG.warning("evaluate.select: no evaluation was finite, so the last weights are judged")
@@ -70,6 +71,7 @@ def judge(
             weights = "average of the weights"
         with averaged(averager):
             results = judging.results or judging(progress.clips)
+            judging.at_end(progress.clips)
     prefix = f"{judging.setting.data_set}/"
     report = {
         "metric": recipe.metric,

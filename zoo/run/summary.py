@@ -10,6 +10,7 @@ from torch import nn
 
 from zoo import disk, provenance
 from zoo.data.bad_audio import BadAudioLog
+from zoo.evaluate.metrics import classification_metrics
 from zoo.models.cost import flops_per_clip, num_parameters
 from zoo.recipe import Recipe
 from zoo.run.data import RunData, clips_per_epoch
@@ -81,6 +82,18 @@ def choices(recipe: Recipe, summary: dict[str, Any]) -> dict[str, str | int | fl
         "lr": recipe.optim.lr,
         "seed": recipe.seed,
     }
+
+
+def final_scalars(judged: Mapping[str, float]) -> dict[str, float]:
+    """`final/*`: the metrics that the run is judged by, under the same tags whichever clips judge it."""
+    return {f"final/{tag.partition('/')[2]}": value for tag, value in judged.items()}
+
+
+def final_tags() -> list[str]:
+    """What any run may be judged by: TensorBoard's table of runs has a column for each."""
+    any_clips = torch.eye(2)
+    names = [*classification_metrics(any_clips, any_clips, "single-label"), "loss", "pretext_accuracy"]
+    return [f"final/{name}" for name in names]
 
 
 def write_summary(path: Path, value: dict[str, Any]) -> None:

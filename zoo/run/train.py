@@ -18,7 +18,7 @@ from zoo.group import Group, joined
 from zoo.models.recompute import recompute_activations
 from zoo.models.registry import build_model
 from zoo.objectives.classification import ClassificationConfig
-from zoo.recipe import Recipe, dump_recipe
+from zoo.recipe import Recipe
 from zoo.run.balance import class_weights
 from zoo.run.black_box import BlackBoxes
 from zoo.run.data import prepare_data
@@ -33,8 +33,9 @@ from zoo.run.folder import (
 )
 from zoo.run.judge import judge
 from zoo.run.memory_cures import evaluation_cures, training_cures
+from zoo.run.opening import play_examples, write_opening
 from zoo.run.planning import length_of, make_plan, pick_precision
-from zoo.run.summary import choices, describe_run, write_summary
+from zoo.run.summary import choices, describe_run, final_scalars, final_tags, write_summary
 from zoo.train.checkpoint import Checkpoints, load_checkpoint, load_trainer
 from zoo.train.logbook import Book, Logbook, Scalars, SilentLogbook
 from zoo.train.loop import fit
@@ -126,18 +127,18 @@ def _train_in(
     resume_at_clips = state["progress"]["clips"] if state is not None else 0 if resume else None
     book: Book = Logbook(out, resume_at_clips) if group.is_main else SilentLogbook()
     with contextlib.closing(data), contextlib.closing(book) as logbook:
-        if started_from is not None:
-            logbook.text("init", "\n".join(f"- {note}" for note in started_from.get("notes", [])))
-        logbook.text("recipe", "    " + dump_recipe(recipe).replace("\n", "\n    "))
+        write_opening(logbook, recipe, data.found, model, device, plan.precision, started_from, group)
         sizes = {"train": data.found.num_train, "eval": data.found.num_eval}
         sizes |= {"test": len(data.found.test)} if data.found.test is not None else {}
         bad_audio = {
             name: BadAudioLog(out / "bad_audio.jsonl", recipe.data.max_bad_share, size, name, writes=group.is_main)
             for name, size in sizes.items()
         }
-        measuring = (model, objective, device, plan.precision, logbook.image)
+        measuring = (model, objective, device, plan.precision, logbook)
         evaluation = make_evaluation(recipe, data, "eval", *measuring, bad_audio["eval"], group)
         test = make_evaluation(recipe, data, "test", *measuring, bad_audio.get("test", bad_audio["eval"]), group)
+        if evaluation is not None:
+            play_examples(logbook, evaluation.setting.examples, data.front_end.sample_rate)
         if recipe.train.compile:
             model.compile()
 
@@ -171,7 +172,7 @@ def _train_in(
             logbook.scalars(judged.scalars, clips=at.clips, step=at.step, epoch=at.epoch, seconds=at.seconds)
         summary = describe_run(recipe, command, data, model, progress, device, bad_audio, started_from)
         summary |= {"class_weights": loss_weights.as_report() if loss_weights else None, **judged.report}
-        logbook.hparams(choices(recipe, summary), judged.scalars)
+        logbook.hparams(choices(recipe, summary), final_scalars(judged.scalars), progress.clips, final_tags())
     group.main_first(lambda: _write_results(out, summary, judged.predictions))
     return summary
 

@@ -9,7 +9,7 @@ import json
 import math
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, runtime_checkable
@@ -21,16 +21,22 @@ from torch.utils.tensorboard.summary import hparams
 
 from zoo import disk
 from zoo.errors import DataError, ShapeError
+from zoo.train.projector import write_projector
 
 METRICS = "metrics.jsonl"
 Picture = np.ndarray | Tensor
 Scalars = Mapping[str, float | int]
 """Numbers by tag."""
+Charts = Mapping[str, Mapping[str, Sequence[str]]]
+"""Category -> title of a chart -> the tags of its lines, as regular expressions that match from the beginning on."""
 
 
 @runtime_checkable
 class Book(Protocol):
     """What the training loop and its callbacks write to."""
+
+    begins_at: int
+    """Where on the x-axis this session of the run begins: what is said once a session stands there."""
 
     def scalars(self, values: Scalars, *, clips: int, step: int, epoch: int, seconds: float) -> None:
         """One line of numbers by tag."""
@@ -44,8 +50,23 @@ class Book(Protocol):
     def text(self, tag: str, text: str, clips: int = 0) -> None:
         """Markdown."""
 
-    def hparams(self, choices: Mapping[str, str | int | float | bool], metrics: Mapping[str, float]) -> None:
+    def hparams(
+        self,
+        choices: Mapping[str, str | int | float | bool],
+        metrics: Mapping[str, float],
+        clips: int = 0,
+        others: Sequence[str] = (),
+    ) -> None:
         """A row of TensorBoard's HParams table: what was chosen, and by tag what came out."""
+
+    def layout(self, charts: Charts) -> None:
+        """What TensorBoard's Custom Scalars shows."""
+
+    def pr_curve(self, tag: str, is_positive: np.ndarray, probability: np.ndarray, clips: int) -> None:
+        """Precision over recall at all thresholds."""
+
+    def embedding(self, vectors: np.ndarray, columns: Mapping[str, Sequence[str]], pictures: np.ndarray) -> None:
+        """Vectors for TensorBoard's Projector, as in `zoo.train.projector`."""
 
     def sync(self) -> None:
         """Waits until what was written is on the disk, so that no checkpoint outlives the lines before it."""
@@ -74,9 +95,12 @@ class Logbook:
                 drop_lines_after(self.path, resume_at_clips)
             self._file = self.path.open("a", encoding="utf-8")
             self._hook_before, threading.excepthook = threading.excepthook, self._unless_told
-            # TensorBoard hides the events of earlier files from `purge_step` on.
-            purge_step = None if resume_at_clips is None else resume_at_clips + 1
-            self._writer = SummaryWriter(str(folder), purge_step=purge_step)
+            # What is logged at this point is what the checkpoint had behind it, but in a run that starts again.
+            self.begins_at = resume_at_clips + 1 if resume_at_clips else 0
+            self._is_new = not resume_at_clips
+            # TensorBoard hides the events of earlier files from `purge_step` on, but for the first file that has one:
+            # so a new run has one too, or its first resume would hide nothing.
+            self._writer = SummaryWriter(str(folder), purge_step=self.begins_at)
         except OSError as error:
             raise DataError(
                 f"{folder}: found no way to write ({error}) - expected a folder for logs - choose another"
@@ -110,16 +134,49 @@ class Logbook:
         with self._refusals_told():
             self._writer.add_text(tag, text, clips)
 
-    def hparams(self, choices: Mapping[str, str | int | float | bool], metrics: Mapping[str, float]) -> None:
-        """A row of TensorBoard's HParams table: what was chosen, and by tag what came out.
+    def hparams(
+        self,
+        choices: Mapping[str, str | int | float | bool],
+        metrics: Mapping[str, float],
+        clips: int = 0,
+        others: Sequence[str] = (),
+    ) -> None:
+        """A row of TensorBoard's HParams table: what was chosen, and by tag what came out, which is charted too.
 
         In this run's own file: `SummaryWriter.add_hparams` would open a run of its own beside it.
+
+        Args:
+            others: tags that other runs may have in place of these. TensorBoard takes the columns of its table from
+                any one run, so that each has to name all of them.
         """
         writer = self._writer._get_file_writer()
+        known = dict.fromkeys((*others, *metrics), 0.0)
         with self._refusals_told():
-            for summary in hparams(dict(choices), dict(metrics)):
+            for summary in hparams(dict(choices), known):
                 writer.add_summary(summary)
+            for tag, value in metrics.items():
+                self._writer.add_scalar(tag, value, clips)
             self._writer.flush()
+
+    def layout(self, charts: Charts) -> None:
+        """What TensorBoard's Custom Scalars shows; written once a run, not by those that go on with it."""
+        if self._is_new:
+            with self._refusals_told():
+                self._writer.add_custom_scalars(
+                    {
+                        category: {title: ["Multiline", list(tags)] for title, tags in several.items()}
+                        for category, several in charts.items()
+                    }
+                )
+
+    def pr_curve(self, tag: str, is_positive: np.ndarray, probability: np.ndarray, clips: int) -> None:
+        """Precision over recall at 127 thresholds, of pairs of any shape; probabilities lie within 0..1."""
+        with self._refusals_told():
+            self._writer.add_pr_curve(tag, is_positive.ravel(), probability.ravel(), clips)
+
+    def embedding(self, vectors: np.ndarray, columns: Mapping[str, Sequence[str]], pictures: np.ndarray) -> None:
+        """Vectors (n, D) for TensorBoard's Projector, in the place of earlier ones; see `zoo.train.projector`."""
+        write_projector(self.path.parent, vectors, columns, pictures)
 
     def sync(self) -> None:
         """Waits until what was written is on the disk, so that no checkpoint outlives the lines before it."""
@@ -155,6 +212,8 @@ class Logbook:
 class SilentLogbook:
     """Takes everything and writes nothing: for other processes of a run, and for tests."""
 
+    begins_at = 0
+
     def scalars(self, values: Scalars, *, clips: int, step: int, epoch: int, seconds: float) -> None:
         """Nothing."""
 
@@ -167,7 +226,22 @@ class SilentLogbook:
     def text(self, tag: str, text: str, clips: int = 0) -> None:
         """Nothing."""
 
-    def hparams(self, choices: Mapping[str, str | int | float | bool], metrics: Mapping[str, float]) -> None:
+    def hparams(
+        self,
+        choices: Mapping[str, str | int | float | bool],
+        metrics: Mapping[str, float],
+        clips: int = 0,
+        others: Sequence[str] = (),
+    ) -> None:
+        """Nothing."""
+
+    def layout(self, charts: Charts) -> None:
+        """Nothing."""
+
+    def pr_curve(self, tag: str, is_positive: np.ndarray, probability: np.ndarray, clips: int) -> None:
+        """Nothing."""
+
+    def embedding(self, vectors: np.ndarray, columns: Mapping[str, Sequence[str]], pictures: np.ndarray) -> None:
         """Nothing."""
 
     def sync(self) -> None:

@@ -101,3 +101,12 @@ def base_rate(optimiser: torch.optim.Optimizer) -> float:
     """The learning rate of what has a factor of 1, now: one number to log, however many groups there are."""
     group = optimiser.param_groups[0]
     return float(group["lr"] / group.get("lr_factor", 1.0))
+
+
+def rates(optimiser: torch.optim.Optimizer) -> dict[str, float]:
+    """By tag (`optim/lr/GROUP`) the learning rate of each group now, where there is more than one rate."""
+    found: dict[str, float] = {}
+    for group in optimiser.param_groups:
+        name, _, number = group.get("name", "all").removesuffix(", no decay").partition(" ")
+        found["optim/lr/" + (f"{name}_{int(number):02d}" if number else name)] = float(group["lr"])
+    return found if len({group.get("lr_factor", 1.0) for group in optimiser.param_groups}) > 1 else {}

@@ -17,11 +17,12 @@ from zoo.train.checkpoint import Checkpoints
 from zoo.train.incident import Incident, stopped_by
 from zoo.train.interrupt import Caught
 from zoo.train.logbook import Book, Scalars
-from zoo.train.optim import base_rate
+from zoo.train.optim import base_rate, rates
 from zoo.train.pace import Pace
 from zoo.train.plan import Plan, Progress, Report
 from zoo.train.step import Stepper, Taken
 from zoo.train.watch import Watch
+from zoo.train.weight_health import weight_health
 from zoo.train.window import Window
 
 _MOST_IN_A_ROW = 20  # steps that are not finite, after which a run that skips them stops: nothing would come of it
@@ -136,10 +137,12 @@ class Session:
         values: dict[str, float | int] = {**self._window.read()}
         self._last_loss = values.get("loss/total", self._last_loss)
         values["optim/lr"] = base_rate(self._stepper.optimiser)
+        values |= rates(self._stepper.optimiser)
         if self._stepper.scaler.is_enabled():
             values["optim/loss_scale"] = self._stepper.scaler.get_scale()
         values["data/bad_clips"] = len(self._unusable)
         values["health/skipped_steps"] = self.progress.skipped
+        values |= weight_health(self._stepper.optimiser)
         values |= self._pace.read(self.progress.clips, seconds_waiting)
         if self._plan.flops_per_clip is not None:
             rate = values["perf/clips_per_second"] * self._plan.flops_per_clip

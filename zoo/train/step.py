@@ -11,11 +11,12 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
-from torch.nn.utils import clip_grads_with_norm_, get_total_norm
+from torch.nn.utils import clip_grads_with_norm_
 
 from zoo.data.batch import Batch, Inputs
 from zoo.group import ALONE, Group
 from zoo.precision import arithmetic
+from zoo.train.gradient_norms import TAG, GradientNorms
 from zoo.train.plan import Plan
 from zoo.train.seeding import seed_step
 
@@ -30,7 +31,7 @@ class Taken:
     """What came out of a step, on the device."""
 
     scalars: Sequence[dict[str, Tensor]]
-    """Of each part of this process, with `loss/total` and `optim/grad_norm`."""
+    """Of each part of this process, with `loss/total`, `optim/grad_norm` and the norms of the model's parts."""
     shares: Sequence[Float[Tensor, ""]]
     """Of each part in the batch of all processes: they are weights for means."""
     loss: Float[Tensor, ""]
@@ -65,7 +66,8 @@ class Stepper:
         group: Group = ALONE,
     ) -> None:
         self.device = next(model.parameters()).device
-        self._trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        self._norms = GradientNorms(model)
+        self._trained = self._norms.parameters
         self._model: nn.Module = model
         if group.world > 1:
             self._model = _in_several_processes(model, self.device)
@@ -107,14 +109,13 @@ class Stepper:
         gradients = [parameter.grad for parameter in self._trained if parameter.grad is not None]
         if len(batches) > 1:
             torch._foreach_mul_(gradients, reference / total)
-        grad_norm = get_total_norm(gradients)
+        grad_norm, of_parts = self._norms.measure()
         if self._plan.grad_clip is not None:
             clip_grads_with_norm_(self._trained, self._plan.grad_clip, grad_norm)
         loss, is_bad, is_left_out = self._step(losses, grad_norm)
         shares = [count / total for count in counts]
         tagged = [
-            {"loss/total": one, **found, "optim/grad_norm": grad_norm}
-            for one, found in zip(losses, scalars, strict=True)
+            {"loss/total": one, **found, TAG: grad_norm, **of_parts} for one, found in zip(losses, scalars, strict=True)
         ]
         return Taken(tagged, shares, loss, grad_norm, is_bad, is_left_out)
 

@@ -25,6 +25,7 @@ class Window:
 
     def _restart(self) -> None:
         self._tags: tuple[str, ...] = ()
+        self._is_loaded = False
         self._sums = torch.zeros(1, device=self._device)  # of each tag, then the number of steps
 
     def add(
@@ -38,8 +39,11 @@ class Window:
         is_left_out: whether the step was not taken; then it does not count.
         """
         tags = tuple(parts[0])
+        if self._is_loaded and tags != self._tags:
+            self._restart()  # an older version had other tags: its few steps since the last log are left out
         if not self._tags:
             self._tags, self._sums = tags, torch.zeros(len(tags) + 1, device=self._device)
+        self._is_loaded = False
         if tags != self._tags:
             raise ValueError(f"an objective gave the tags {tags} after {self._tags}; they may not change")
         for scalars, share in zip(parts, shares, strict=True):
@@ -70,7 +74,7 @@ class Window:
                 "trainer.pt: found that of an older version, before several processes - expected one of this - start "
                 "a new run, with init.from this checkpoint"
             )
-        self._tags = tuple(state["tags"])
+        self._tags, self._is_loaded = tuple(state["tags"]), True
         if len(sums) == self._group.world:
             mine = sums[rank]
         else:
