@@ -182,6 +182,7 @@ def test_what_is_done_is_never_repeated(data: list[str], tmp_path: Path, monkeyp
     assert by_name["AST"].versus is not None
     assert by_name["AST"].costs.inference_clips_per_second is not None
     assert by_name["AST"].costs.memory_is_estimated
+    assert "AST" in (tmp_path / "out" / "report.html").read_text()
 
     def no_training(*_: Any, **__: Any) -> Any:
         raise AssertionError("trained again")

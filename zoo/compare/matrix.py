@@ -17,6 +17,7 @@ from zoo.compare.finished import read_summary, written_recipe
 from zoo.compare.folds import Rule, fold_results
 from zoo.compare.found_runs import described
 from zoo.compare.planned import Planned, PlannedRun, plan
+from zoo.compare.report import write_report
 from zoo.compare.row import Comparison
 from zoo.compare.table import compare_summaries
 from zoo.errors import DataError, RecipeError, ZooError
@@ -30,7 +31,7 @@ if sys.platform != "win32":
 TrainingDisplay = Callable[[str], AbstractContextManager[Any]]
 """Opens a progress display with a title; entering it gives the callback that training reports to."""
 
-FAILED = "failed.json"
+FAILED, REPORT = "failed.json", "report.html"
 _LOCK = ".compare.lock"
 Groups = dict[str, list[dict[str, Any]]]
 
@@ -81,7 +82,7 @@ def compare(
     console: Display,
     allow_unfair: bool = False,
 ) -> Comparison:
-    """Runs what is missing under `out`, and puts all runs in one table, which is written there too.
+    """Runs what is missing under `out`, and puts all runs in one table, which is written there too, with a page.
 
     Killed and started again, it goes on where it was. A run that diverges, or for which the memory does not suffice, is
     written down as failed, and the others go on; it is not tried again.
@@ -117,10 +118,13 @@ def compare(
             remarks=(*planned.remarks, *comparison.remarks),
             look=(
                 f"tables: {out / 'comparison.md'} and comparison.json; runs in {out}",
+                f"everything on one page, with curves and the hardest clips to listen to: {out / REPORT}",
                 f"curves over clips seen, all runs in one plot: tensorboard --logdir {out}",
             ),
         )
         write_comparison(comparison, out)
+        folders = {name: [Path(str(run["folder"])) for run in runs] for name, runs in groups.items()}
+        write_report(folders, comparison.as_json(), out / REPORT, title=config.name)
     return comparison
 
 
