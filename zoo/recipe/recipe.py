@@ -40,6 +40,7 @@ _ONE_OF = (
 
 
 def folder_name(name: str) -> str:
+    """The name, if a folder can have it. Raises ValueError."""
     if not name.isprintable() or name != name.strip() or name.startswith(".") or set(name) & set('/\\:*?"<>|'):
         raise ValueError(f"found {name!r} - expected the name of a folder, so no '/' and the like - choose another")
     return name
