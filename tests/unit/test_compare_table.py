@@ -5,6 +5,9 @@ from typing import Any
 
 import pytest
 
+from zoo.compare.cells import as_markdown, costs, fitting, results, whole
+from zoo.compare.costs import Costs
+from zoo.compare.row import Comparison
 from zoo.compare.table import compare_summaries
 from zoo.errors import DataError
 
@@ -41,9 +44,9 @@ def test_rows_are_means_over_seeds_best_first() -> None:
     assert table.rows[1].mean == pytest.approx(0.7)
     assert table.rows[1].deviation == pytest.approx(statistics.stdev(values))
     assert table.chance == 0.5
-    assert table.cells()[1][1] == "0.700 ± 0.200"
-    assert table.cells()[-1][:2] == ["chance", "0.500"]
-    assert "| b | 0.950 ± 0.000 |" in table.as_markdown()
+    assert whole(table)[1][1][1] == "0.700 ± 0.200"
+    assert whole(table)[1][-1][:2] == ["chance", "0.500"]
+    assert "| b | 0.950 ± 0.000 |" in as_markdown(table)
 
 
 def test_a_single_run_has_no_deviation_and_says_so() -> None:
@@ -61,11 +64,45 @@ def test_a_single_run_has_no_deviation_and_says_so() -> None:
         ("task", "multi-label", "task"),
         ("labels", ["x", "z"], "label table"),
         ("evaluation", "best on the test clips", "evaluation rule"),
+        ("judged_manifest", "other", "manifest hash"),
+        ("judged_on", "test", "judged on"),
+        ("select", "best", "selected"),
     ],
 )
 def test_numbers_that_do_not_compare_are_refused(key: str, value: Any, words: str) -> None:
-    with pytest.raises(DataError, match=words):
-        compare_summaries({"a": [summary(0.5)], "b": [summary(0.6, **{key: value})]})
+    groups = {"a": [summary(0.5)], "b": [summary(0.6, **{key: value})]}
+    with pytest.raises(DataError, match=words) as refusal:
+        compare_summaries(groups)
+    assert "\n" not in str(refusal.value)
+    if key in ("task", "labels"):  # they would not even be the same question
+        with pytest.raises(DataError, match=words):
+            compare_summaries(groups, allow_unfair=True)
+    else:
+        (row,) = (row for row in compare_summaries(groups, allow_unfair=True).rows if row.name == "b")
+        assert any(words in flag for flag in row.flags)
+
+
+def test_what_a_rule_came_to_in_one_run_is_no_other_rule() -> None:
+    best = "best weights on the watched clips (accuracy after {} clips); in windows"
+    runs = {name: [summary(0.5, select="best", evaluation=best.format(n))] for name, n in (("a", "80"), ("b", "1,600"))}
+    assert not any(row.flags for row in compare_summaries(runs).rows)
+
+
+def test_averaging_selects_nothing_and_is_flagged() -> None:
+    table = compare_summaries({"a": [summary(0.5)], "b": [summary(0.6, evaluation="average of the weights")]})
+    assert [row.flags for row in table.rows if row.name == "b"] == [("whether the weights are averaged",)]
+
+
+def test_folds_are_held_against_the_same_folds() -> None:
+    def folds(*manifests: str) -> list[dict[str, Any]]:
+        return [summary(0.5, fold=str(i), judged_manifest=one, train_manifest=one) for i, one in enumerate(manifests)]
+
+    table = compare_summaries({"a": folds("x", "y"), "b": folds("x", "y")})
+    assert not any(row.flags for row in table.rows)
+    assert table.num_eval_clips == 20
+    assert table.rows[0].folds == ("0", "1")
+    with pytest.raises(DataError, match="manifest hash"):
+        compare_summaries({"a": folds("x", "y"), "b": folds("y", "x")})
 
 
 @pytest.mark.parametrize(
@@ -75,11 +112,16 @@ def test_numbers_that_do_not_compare_are_refused(key: str, value: Any, words: st
         ("front_end", {"kind": "other"}, "front end"),
         ("train_manifest", "other", "training clips"),
         ("device", "gpu", "device"),
+        ("precision", "bf16", "precision"),
+        ("validation", {"share": 0.2}, "data.validation"),
+        ("seed", 7, "seeds of training"),
     ],
 )
 def test_unequal_conditions_are_remarked_on(key: str, value: Any, words: str) -> None:
     table = compare_summaries({"a": [summary(0.5)], "b": [summary(0.6, **{key: value})]})
     assert any(words in remark for remark in table.remarks)
+    assert {row.name: [words in flag for flag in row.flags] for row in table.rows} == {"a": [], "b": [True]}
+    assert [cells[0] for cells in results(table)[1]][:2] == ["b ¹", "a"]
     equal = compare_summaries({"a": [summary(0.5)], "b": [summary(0.6)]})
     assert not any(words in remark for remark in equal.remarks)
 
@@ -99,11 +141,65 @@ def test_a_missing_metric_names_those_there_are() -> None:
         compare_summaries({})
 
 
-def test_a_narrow_terminal_gets_fewer_columns_of_the_same_rows() -> None:
-    table = compare_summaries({"a": [summary(0.5)]})
-    header, rows = table.shortened()
-    assert header == ["model", "accuracy", "parameters", "clips seen", "clips/s", "seconds"]
-    assert [cells[:2] for cells in rows] == [cells[:2] for cells in table.cells()]
+def _width(table: tuple[list[str], list[list[str]]]) -> int:
+    header, rows = table
+    return sum(max(map(len, column)) + 3 for column in zip(header, *rows, strict=True)) + 1
+
+
+def test_every_terminal_gets_the_results_and_what_there_is_room_for_of_the_costs() -> None:
+    known = Costs(training_flops_per_clip=3 * 10**9, inference_clips_per_second=40.0, peak_memory_gib=1.5)
+    report = compare_summaries({"a": [summary(0.5)], "b": [summary(0.6)]}, costs={"a": known, "b": known})
+    wide = whole(report)
+    assert fitting(report, 400) == [wide]
+    for width in (80, 100, 120, _width(wide) - 1):
+        tables = fitting(report, width)
+        assert len(tables) == 2
+        assert all(_width(table) <= width for table in tables)
+        assert [cells[:2] for cells in tables[0][1]] == [cells[:2] for cells in wide[1]]
+        assert {"model", "parameters", "clips/s", "seconds"} <= set(tables[1][0])
+    header, rows = costs(report)
+    row = dict(zip(header, rows[0], strict=True))
+    assert (row["train GFLOP/clip"], row["inference"], row["memory"]) == ("3.00", "40/s", "1.50 GiB")
+
+
+def test_an_estimate_and_an_unknown_cost_say_that_they_are() -> None:
+    known = Costs(peak_memory_gib=1.5, memory_is_estimated=True, starts_from="ast-base")
+    runs = {"a": [summary(0.5, init={"from": "ast-base", "clips": 0})]}
+    header, rows = costs(compare_summaries(runs, costs={"a": known}))
+    row = dict(zip(header, rows[0], strict=True))
+    assert (row["memory"], row["pretraining"]) == ("≈ 1.50 GiB", "unknown")
+
+
+def test_failed_runs_stand_in_the_table() -> None:
+    failed = {"a": ["a, seed 1: diverged"], "c": ["c, seed 0: diverged"]}
+    report = compare_summaries({"a": [summary(0.5)], "b": [summary(0.6)], "c": []}, failed=failed)
+    rows = {cells[0]: cells for cells in results(report)[1]}
+    assert rows["a"][-1] == "1, 1 failed"
+    assert rows["c"][1] == "failed"
+    assert report.rows[-1].as_json()["mean"] is None
+    assert report.failures == ("a, seed 1: diverged", "c, seed 0: diverged")
+    assert sum("diverged" in remark for remark in report.remarks) == 2
+    without = compare_summaries({"a": [], "b": [summary(0.6)]}, failed=failed)
+    assert without.reference == "a"
+    assert as_markdown(without)
+
+
+def test_the_reference_is_the_first_or_the_named_one() -> None:
+    groups = {"a": [summary(0.5)], "b": [summary(0.6)]}
+    assert compare_summaries(groups).reference == "a"
+    assert compare_summaries(groups, reference="b").reference == "b"
+    with pytest.raises(DataError, match="expected one of a, b"):
+        compare_summaries(groups, reference="c")
+
+
+def test_clips_may_differ_by_intent() -> None:
+    def flagged(may: bool) -> bool:
+        groups = {"a": [summary(0.5)], "b": [summary(0.6, clips=200)]}
+        report: Comparison = compare_summaries(groups, clips_may_differ=may)
+        return any(row.flags for row in report.rows)
+
+    assert flagged(False)
+    assert not flagged(True)
 
 
 def test_a_loss_is_better_when_lower() -> None:

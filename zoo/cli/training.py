@@ -1,4 +1,4 @@
-"""Commands that train, measure and compare."""
+"""Commands that train and measure."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -25,13 +25,14 @@ def quickstart(
     """
     from zoo.use.console import Console
     from zoo.use.quickstart import quickstart as run_quickstart
+    from zoo.use.show.compare import show_compare
 
     console = Console(quiet=as_json)
     report = run_quickstart(out, data=data, seed=seed, console=console, overrides=overrides or [])
     if as_json:
         print_json(report.as_json())
     else:
-        console.comparison(report)
+        show_compare(console, report)
 
 
 @app.command()
@@ -206,31 +207,6 @@ def evaluate(
         print_json(result)
     else:
         show_evaluated(console, result)
-
-
-@app.command()
-def compare(
-    entries: Annotated[list[str], typer.Argument(metavar="RECIPE-OR-RUN... [KEY=VALUE]...")],
-    seeds: Annotated[int, typer.Option(min=1, max=100, help="Runs of every recipe, with seeds counted up.")] = 1,
-    out: Annotated[Path, typer.Option("--out", "-o", help="Where missing runs and the tables go.")] = Path(
-        "runs/compare"
-    ),
-    as_json: Json = False,
-) -> None:
-    """Run what is missing, then put all runs in one table.
-
-    Example:  zoo compare quickstart/ast quickstart/cnn data.train=a.csv data.eval=b.csv --seeds 3
-    """
-    from zoo.compare.matrix import compare as run_compare
-    from zoo.use.console import Console
-
-    console = Console(quiet=as_json)
-    paths, overrides = [e for e in entries if "=" not in e], [e for e in entries if "=" in e]
-    report = run_compare(paths, overrides=overrides, seeds=seeds, out=out, training=console.training)
-    if as_json:
-        print_json(report.as_json())
-    else:
-        console.comparison(report)
 
 
 @app.command()

@@ -1,20 +1,50 @@
-"""Recipes × seeds -> runs: trains what is missing, resumes what was cut, never repeats what is done."""
+"""Contenders × seeds × folds -> runs: trains what is missing, resumes what was cut, never repeats what is done."""
 
+import contextlib
 import json
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
+from zoo import disk
+from zoo.compare.cells import as_markdown
+from zoo.compare.config import ComparisonConfig
+from zoo.compare.costs import Costs, costs_of
 from zoo.compare.finished import read_summary, written_recipe
-from zoo.compare.table import Comparison, compare_summaries
-from zoo.errors import DataError, RecipeError
-from zoo.recipe import Recipe, find_recipe, read_recipe, recipe_differences
+from zoo.compare.folds import Rule, fold_results
+from zoo.compare.found_runs import described
+from zoo.compare.planned import Planned, PlannedRun, plan
+from zoo.compare.report import write_report
+from zoo.compare.row import Comparison
+from zoo.compare.table import compare_summaries
+from zoo.errors import DataError, RecipeError, ZooError
+from zoo.recipe import Recipe, recipe_differences
 from zoo.run import find_data, train
 from zoo.run.folder import with_absolute_paths
 
+if sys.platform != "win32":
+    import fcntl
+
 TrainingDisplay = Callable[[str], AbstractContextManager[Any]]
 """Opens a progress display with a title; entering it gives the callback that training reports to."""
+
+FAILED, REPORT = "failed.json", "report.html"
+_LOCK = ".compare.lock"
+Groups = dict[str, list[dict[str, Any]]]
+
+
+@runtime_checkable
+class Display(Protocol):
+    """What a comparison tells the person who waits."""
+
+    def say(self, text: str) -> None:
+        """One line."""
+
+    def training(self, title: str) -> AbstractContextManager[Any]:
+        """A progress bar."""
 
 
 def run_once(recipe: Recipe, folder: Path, command: str, display: TrainingDisplay) -> dict[str, Any]:
@@ -45,45 +75,66 @@ def run_once(recipe: Recipe, folder: Path, command: str, display: TrainingDispla
 
 
 def compare(
-    entries: Sequence[str],
-    *,
+    config: ComparisonConfig,
     overrides: Sequence[str] = (),
-    seeds: int = 1,
+    *,
     out: Path,
-    training: TrainingDisplay,
+    console: Display,
+    allow_unfair: bool = False,
 ) -> Comparison:
-    """One table of run folders and of recipes, each of which is trained with `seeds` seeds under `out`.
+    """Runs what is missing under `out`, and puts all runs in one table, which is written there too, with a page.
+
+    Killed and started again, it goes on where it was. A run that diverges, or for which the memory does not suffice, is
+    written down as failed, and the others go on; it is not tried again.
 
     Args:
-        overrides: KEY=VALUE applied to every recipe, so that all get the same data.
+        overrides: KEY=VALUE of every recipe, such as `data.train=train.csv`.
+        allow_unfair: show what would be refused, with flags.
+
+    Raises:
+        ZooError: what the user can put right, found before any time is spent where possible.
+        Interrupted: SIGINT or SIGTERM, after a checkpoint was written.
     """
-    groups: dict[str, list[dict[str, Any]]] = {}
-    recipes: dict[str, Recipe] = {}
-    first_of: dict[str, Recipe] = {}
-    folders = dict.fromkeys(Path(entry).resolve() for entry in entries if Path(entry).is_dir())
-    for folder in folders:
-        summary, written = read_summary(folder), written_recipe(folder)
-        same = written.model_copy(update={"seed": 0})
-        name = str(summary["name"])
-        if first_of.setdefault(name, same) != same:  # of one row are only runs that differ in nothing but their seed
-            name = f"{name} ({folder.name})"
-        groups.setdefault(name, []).append(summary)
-    for entry in entries:
-        if not Path(entry).is_dir():
-            recipe = read_recipe(find_recipe(entry), overrides)
-            if recipe.name in recipes:
-                raise RecipeError(
-                    f"{entry}: a second recipe named '{recipe.name}' - expected one name each: set name=..."
-                )
-            recipes[recipe.name] = recipe
-    for name, recipe in recipes.items():
-        for seed in range(recipe.seed, recipe.seed + seeds):
-            seeded = recipe.model_copy(update={"seed": seed})
-            summary = run_once(seeded, out / name / f"seed-{seed}", "finetune", training)
-            groups.setdefault(name, []).append(summary)
-    comparison = compare_summaries(groups)
-    write_comparison(comparison, out)
+    with _alone_in(out):
+        planned = plan(config, overrides, out, console.say, allow_unfair)
+        groups: Groups = {name: list(planned.finished.get(name, ())) for name in planned.names}
+        failed: dict[str, list[str]] = {}
+        for number, run in enumerate(planned.runs, 1):
+            summary = _run(run, number, len(planned.runs), console, failed)
+            if summary is not None:
+                groups[run.contender].append(described(summary, run.recipe, run.fold))
+        if config.folds is not None:
+            _judge_by_rule(groups, planned, config.rule)
+        comparison = compare_summaries(
+            groups,
+            reference=planned.reference,
+            costs=costs_by_contender(groups),
+            failed=failed,
+            allow_unfair=allow_unfair,
+            clips_may_differ=config.budget is not None and config.budget.clips is None,
+        )
+        comparison = replace(
+            comparison,
+            remarks=(*planned.remarks, *comparison.remarks),
+            look=(
+                f"tables: {out / 'comparison.md'} and comparison.json; runs in {out}",
+                f"everything on one page, with curves and the hardest clips to listen to: {out / REPORT}",
+                f"curves over clips seen, all runs in one plot: tensorboard --logdir {out}",
+            ),
+        )
+        write_comparison(comparison, out)
+        folders = {name: [Path(str(run["folder"])) for run in runs] for name, runs in groups.items()}
+        write_report(folders, comparison.as_json(), out / REPORT, title=config.name)
     return comparison
+
+
+def costs_by_contender(groups: Groups) -> dict[str, Costs]:
+    """What the first run of each contender took; its rate at inference is measured now."""
+    return {
+        name: costs_of(Path(str(summaries[0]["folder"])), summaries[0])
+        for name, summaries in groups.items()
+        if summaries
+    }
 
 
 def write_comparison(comparison: Comparison, out: Path) -> None:
@@ -91,8 +142,85 @@ def write_comparison(comparison: Comparison, out: Path) -> None:
     try:
         out.mkdir(parents=True, exist_ok=True)
         (out / "comparison.json").write_text(json.dumps(comparison.as_json(), indent=2) + "\n", encoding="utf-8")
-        (out / "comparison.md").write_text(comparison.as_markdown(), encoding="utf-8")
+        (out / "comparison.md").write_text(as_markdown(comparison), encoding="utf-8")
     except OSError as error:
         raise DataError(
             f"{out}: cannot be written ({error.strerror}) - expected a folder - choose another --out"
         ) from None
+
+
+def _run(
+    run: PlannedRun, number: int, total: int, console: Display, failed: dict[str, list[str]]
+) -> dict[str, Any] | None:
+    """The summary of one run; None when it failed, which `failed` is told."""
+    where = f"{run.contender}, {'' if run.fold is None else f'fold {run.fold}, '}seed {run.seed}"
+    known = run.folder / FAILED
+    if known.is_file():
+        line = f"{where}: {json.loads(known.read_text(encoding='utf-8'))['error']} (again: remove {known})"
+        failed.setdefault(run.contender, []).append(line)
+        return None
+    _clear_stillborn(run.folder)
+    fold = "" if run.fold is None else f", fold {run.fold}"
+    try:
+        return run_once(
+            run.recipe,
+            run.folder,
+            run.command,
+            lambda title: console.training(f"run {number} of {total}: {title}{fold}"),
+        )
+    except ZooError as error:
+        if type(error) is not ZooError:  # what the user put wrong, or the disk: it would stop the others too
+            raise
+        text = " ".join(str(error).split())
+        console.say(f"run {number} of {total} failed: {where}: {text}")
+        with disk.written_whole(known) as beside:
+            disk.write_json(beside, {"error": text})
+        failed.setdefault(run.contender, []).append(f"{where}: {text} (again: remove {known})")
+        return None
+
+
+def _clear_stillborn(folder: Path) -> None:
+    """Removes a folder that a kill left behind before the run had written anything but a file half."""
+    if folder.is_dir() and all(path.name.endswith(".writing") for path in folder.iterdir()):
+        disk.remove(folder)
+
+
+def _judge_by_rule(groups: Groups, planned: Planned, rule: Rule) -> None:
+    """Puts the metrics of the rule in the place of those of each run, for contenders of which folds were run."""
+    for name in {run.contender for run in planned.runs}:
+        for seed in {int(summary["seed"]) for summary in groups[name]}:
+            ours = [i for i, summary in enumerate(groups[name]) if summary["seed"] == seed]
+            folders = {str(groups[name][i]["fold"]): Path(str(groups[name][i]["folder"])) for i in ours}
+            result = fold_results(folders, rule)
+            for i in ours:
+                fold = str(groups[name][i]["fold"])
+                metrics = {key: one["values"][fold] for key, one in result["metrics"].items()}
+                changed = {
+                    "metrics": metrics,
+                    "evaluation": f"{groups[name][i]['evaluation']}; {result['rule_in_words']}",
+                }
+                groups[name][i] = {**groups[name][i], **changed}
+
+
+@contextlib.contextmanager
+def _alone_in(out: Path) -> Iterator[None]:
+    """Raises DataError where another comparison works in this folder; a kill ends the claim."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        file = (out / _LOCK).open("w")
+    except OSError as error:
+        raise DataError(
+            f"{out}: cannot be written ({error.strerror}) - expected a folder - choose another --out"
+        ) from None
+    with file:
+        if sys.platform != "win32":
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise DataError(
+                    f"{out}: another zoo compare is at work there - expected one at a time - wait for it, or choose "
+                    "another --out"
+                ) from None
+            except OSError:
+                pass  # a file system without locks
+        yield

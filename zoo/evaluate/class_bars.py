@@ -1,15 +1,13 @@
 """How well each class is recognised, as bars."""
 
 import numpy as np
-import torch
 from jaxtyping import Float, UInt8
 from matplotlib.figure import Figure
-from sklearn.metrics import average_precision_score
 from torch import Tensor
 
 from zoo.audio.picture import rendered
 from zoo.data.labels import Task
-from zoo.evaluate.metrics import f1_scores
+from zoo.evaluate.class_metrics import class_metrics
 
 MOST_BARS = 40
 
@@ -19,19 +17,8 @@ def class_scores(
 ) -> tuple[str, Float[np.ndarray, "cls"]]:
     """(what is measured, its value for every class): F1 where a clip has one class, else the average precision, as the
     field reports them. NaN for a class without positives."""
-    is_positive = targets.cpu().numpy() > 0.5
-    has_positives = is_positive.sum(axis=0) > 0
-    if task == "single-label":
-        said = scores.argmax(dim=1)
-        is_predicted = torch.nn.functional.one_hot(said, scores.shape[1]).bool().cpu().numpy()
-        return "F1", np.where(has_positives, f1_scores(is_predicted, is_positive), np.nan)
-    ranking = scores.double().cpu().numpy()
-    return "average precision", np.array(
-        [
-            average_precision_score(is_positive[:, place], ranking[:, place]) if has_positives[place] else np.nan
-            for place in range(len(has_positives))
-        ]
-    )
+    found = class_metrics(scores, targets, task)
+    return ("F1", found.f1) if task == "single-label" else ("average precision", found.average_precision)
 
 
 def shown_classes(values: Float[np.ndarray, "cls"]) -> list[int]:

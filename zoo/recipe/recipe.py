@@ -39,7 +39,8 @@ _ONE_OF = (
 )
 
 
-def _folder_name(name: str) -> str:
+def folder_name(name: str) -> str:
+    """The name, if a folder can have it. Raises ValueError."""
     if not name.isprintable() or name != name.strip() or name.startswith(".") or set(name) & set('/\\:*?"<>|'):
         raise ValueError(f"found {name!r} - expected the name of a folder, so no '/' and the like - choose another")
     return name
@@ -48,7 +49,7 @@ def _folder_name(name: str) -> str:
 class Recipe(Config):
     """One run. The sections are the configs of the parts; each is documented where the part is."""
 
-    name: Annotated[str, Field(min_length=1, max_length=60), AfterValidator(_folder_name)]
+    name: Annotated[str, Field(min_length=1, max_length=60), AfterValidator(folder_name)]
     """Names the run, in tables and as a folder."""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     """Every draw follows from it."""

@@ -13,11 +13,9 @@ import rich.console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from zoo.compare.table import Comparison
 from zoo.train.plan import Report
 
 _PLAIN_EVERY_SECONDS = 15.0
-_WIDE = 125
 _FILE_WIDTH = 200
 _FEW = 12
 _NO_METRIC = "classes_without_"
@@ -202,21 +200,6 @@ class Console:
                     shapes.add_row(stage["stage"], stage["shape"], stage["where"])
                 self.out.print(shapes)
                 self.say(f"picture: {traces[index]['picture']}")
-
-    def comparison(self, report: Comparison) -> None:
-        """The table of contenders, the remarks, and where to look next."""
-        table = Table(title=f"{report.metric} on {report.num_eval_clips:,} clips", title_justify="left")
-        is_wide = self.out.width >= _WIDE
-        header, rows = (report.header(), report.cells()) if is_wide else report.shortened()
-        for index, title in enumerate(header):
-            table.add_column(title, justify="left" if index == 0 else "right", no_wrap=True)
-        for cells in rows:
-            table.add_row(*cells)
-        self.out.print(table)
-        for remark in report.remarks:
-            self.say(f"• {remark}")
-        for line in report.look:
-            self.say(line)
 
     def summary(self, summary: dict[str, Any], folder: Path) -> None:
         """The end of a training run."""

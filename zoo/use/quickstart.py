@@ -12,8 +12,9 @@ import torch
 from torch import nn
 
 from zoo import provenance
-from zoo.compare.matrix import run_once, write_comparison
-from zoo.compare.table import Comparison, Row, compare_summaries
+from zoo.compare.matrix import costs_by_contender, run_once, write_comparison
+from zoo.compare.row import Comparison, Row
+from zoo.compare.table import compare_summaries
 from zoo.evaluate.evaluation import extract_features
 from zoo.evaluate.probes import linear_probe
 from zoo.models.cost import flops_per_clip, num_parameters
@@ -75,7 +76,7 @@ def quickstart(
     groups = {
         recipe.name: [run_once(recipe, out / folder, "finetune", console.training)] for folder, recipe in plans.items()
     }
-    table = compare_summaries(groups)
+    table = compare_summaries(groups, costs=costs_by_contender(groups))
     probes = _probe_rows(scratch, pretrained, pretraining, table.metric, console)
     seconds = time.perf_counter() - began
     report = replace(
