@@ -108,7 +108,7 @@ def evaluate_objective(
     tags: tuple[str, ...] = ()
     sums = Rows(torch.float64)  # of every batch; added up in their order, however many processes there are
     seen: list[Seen] = []
-    with _evaluating(model, device, precision):
+    with evaluating(model, device, precision):
         for number, batch in own_batches(loader, group):
             seen.append(Seen.of(number, batch))
             if len(batch):
@@ -141,7 +141,7 @@ def _collect(
     """(names, outputs (n, ·), targets (n, C) or None, bad) of a function of the inputs over all batches."""
     outputs, targets = Rows(), Rows()
     seen: list[Seen] = []
-    with _evaluating(model, device, precision):
+    with evaluating(model, device, precision):
         for number, batch in own_batches(loader, group):
             seen.append(Seen.of(number, batch))
             if len(batch):
@@ -164,7 +164,7 @@ def _collect(
 
 
 @contextlib.contextmanager
-def _evaluating(model: nn.Module, device: torch.device | str, precision: Precision) -> Iterator[None]:
+def evaluating(model: nn.Module, device: torch.device | str, precision: Precision) -> Iterator[None]:
     """Without gradients, in eval mode, with positions for clips of any length; afterwards as before.
 
     A model that was compiled for training runs as it is written: batches of ever other widths would be compiled anew,

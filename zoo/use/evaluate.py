@@ -96,7 +96,7 @@ def evaluate_checkpoint(
     make_inputs = InputMaker(front_end, None, 0, padding, model_config.n_frames if padding == "as_source" else None)
     reader, measure = open_reader(clips, table, front_end, model_config.min_frames)
     asked = {"long_clips": long_clips, "overlap": overlap, "max_seconds": max_seconds}
-    windows = _window_config(loaded, padding, asked)
+    windows = window_config(loaded, padding, asked)
     with counting("lengths", "files") as tell:
         loader = make_evaluation_loader(
             reader,
@@ -179,7 +179,7 @@ class _Counted:
             self._tell(done, self._loader.num_clips)
 
 
-def _window_config(loaded: Loaded, padding: str, asked: dict[str, Any]) -> WindowConfig:
+def window_config(loaded: Loaded, padding: str, asked: dict[str, Any]) -> WindowConfig:
     """The rule of the checkpoint's run, with what is asked for instead."""
     stated = loaded.config.get("windows")
     given = {key: value for key, value in asked.items() if value is not None}
