@@ -302,5 +302,5 @@ def test_what_looks_at_audio_says_that_there_is_none(csv_path: Path, pack: Pack)
 def test_the_same_clips_in_a_pack_and_in_files_are_told(csv_path: Path, pack: Pack) -> None:
     shards, files = packed(pack, csv_path, KINDS["ast"]), read(csv_path)
     for train, held_out in ((shards, files), (files, shards), (files, files), (shards, shards)):
-        found = FoundData(train, held_out, None, presets()["cnn-baseline"])
+        found = FoundData(train, held_out, None, None, presets()["cnn-baseline"])
         assert found.num_overlap == len(files)

@@ -3,7 +3,7 @@
 import os
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, field_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from zoo.config import Config, Probability
 from zoo.data.labels import Task
@@ -11,6 +11,7 @@ from zoo.data.manifest import SourceConfig
 from zoo.data.sampling import SamplingConfig, ShuffleConfig
 from zoo.data.table import unknown_columns
 from zoo.data.unknown_labels import OnUnknown
+from zoo.data.validation import ValidationConfig
 from zoo.torchrun import processes_here
 
 _MAX_AUTO_WORKERS = 8
@@ -41,7 +42,12 @@ class DataConfig(Config):
     train: Sources = None
     """Clips to train on: the path of a manifest or of a folder, a source with `fold` or `split`, or a list of them."""
     eval: Sources = None
-    """Clips to evaluate on; null evaluates nothing."""
+    """Clips to watch: evaluated on while training, and what `evaluate.select` chooses by. Without `test`, the metrics
+    of the run are theirs. null evaluates nothing."""
+    validation: ValidationConfig | None = None
+    """In the place of `eval`: a share of the training clips is set aside and watched, `{share: 0.1}`."""
+    test: Sources = None
+    """Clips to judge the run by, once, at its end; nothing is chosen by them."""
     task: Task | None = None
     """What a clip's labels mean; null is data without labels."""
     labels: Annotated[
@@ -65,6 +71,17 @@ class DataConfig(Config):
     num_workers: Annotated[int, Field(ge=0, le=1024)] | None = None
     """Processes that decode; null is none on a CPU, else one a core and at most 8. With torchrun, for each of its
     processes, which share the cores."""
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether there are clips to evaluate on while training."""
+        return self.eval is not None or self.validation is not None
+
+    @model_validator(mode="after")
+    def _one_set_is_watched(self) -> "DataConfig":
+        if self.eval is not None and self.validation is not None:
+            raise ValueError("validation: found beside eval - expected at most one - keep one")
+        return self
 
     @field_validator("columns")
     @classmethod

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
@@ -37,6 +37,8 @@ class Setting:
     bad_audio: BadAudioLog
     examples: tuple[Batch, ...]
     """What is drawn at every evaluation, a clip each; its first window where it is longer than the model."""
+    data_set: Literal["eval", "test"] = "eval"
+    """Whose clips these are: what the tags of its numbers begin with."""
     group: Group = ALONE
     """The processes that evaluate together. Record and pictures are the first one's, and need not be there on others.
     """
@@ -64,14 +66,17 @@ class ClassifierEvaluation:
         self.labels = labels
         self.results: dict[str, float] | None = None
         """Of the latest call."""
+        self.found: Scores | None = None
+        """What the model said of every clip in the latest call."""
         self.chance: dict[str, float] = {}
         self.num_clips = 0
 
     def __call__(self, clips: int) -> dict[str, float]:
-        """`eval/*` after so many training clips."""
+        """`eval/*` (or `test/*`) after so many training clips."""
         on = self.setting
         task = self.labels.task
         found = predict_all(on.model, on.loader, on.make_inputs, on.device, on.precision, task, on.group)
+        self.found = found
         scores, targets = found.scores, found.targets
         assert targets is not None
         self.num_clips = len(found.names)
@@ -82,9 +87,9 @@ class ClassifierEvaluation:
         if on.group.is_main:
             if task == "single-label":
                 picture = confusion_picture(scores, targets, self.labels.names)
-                on.log_image("eval/confusion", as_image(picture), clips)
+                on.log_image(f"{on.data_set}/confusion", as_image(picture), clips)
             self._draw(found, clips)
-        self.results = {f"eval/{name}": float(value) for name, value in metrics.items()}
+        self.results = {f"{on.data_set}/{name}": float(value) for name, value in metrics.items()}
         return self.results
 
     def _draw(self, found: Scores, clips: int) -> None:
@@ -117,7 +122,7 @@ class PretextEvaluation:
         self.num_clips = 0
 
     def __call__(self, clips: int) -> dict[str, float]:
-        """`eval/*` after so many training clips."""
+        """`eval/*` (or `test/*`) after so many training clips."""
         on = self.setting
         means = evaluate_objective(
             on.model, self.objective, on.loader, on.make_inputs, on.device, on.precision, on.group
@@ -127,8 +132,10 @@ class PretextEvaluation:
         self.chance = {"pretext_accuracy": means.scalars["pretext/chance"]}
         if on.group.is_main:
             self._draw(clips)
-        names = {"loss/total": "eval/loss"}
-        self.results = {names.get(tag, "eval/" + tag.replace("/", "_")): value for tag, value in means.scalars.items()}
+        names = {"loss/total": "loss"}
+        self.results = {
+            f"{on.data_set}/{names.get(tag, tag.replace('/', '_'))}": value for tag, value in means.scalars.items()
+        }
         return self.results
 
     def _draw(self, clips: int) -> None:

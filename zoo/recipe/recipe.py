@@ -137,10 +137,13 @@ def _recipe(document: Document, overrides: Sequence[str], for_training: bool) ->
         document.report(path, text)
     if for_training and "data" in sections and not sections["data"].train:
         document.report(("data", "train"), "found nothing - expected a folder or a manifest - add data.train=PATH")
-    is_patient = "evaluate" in sections and sections["evaluate"].patience is not None
-    if for_training and is_patient and "data" in sections and not sections["data"].eval:
-        text = "found early stopping without evaluation clips - expected some - add data.eval=PATH, or leave it out"
-        document.report(("evaluate", "patience"), text)
+    if for_training and "evaluate" in sections and "data" in sections and not sections["data"].is_watched:
+        on = sections["evaluate"]
+        needing = {"patience": on.patience and "early stopping", "select": on.select == "best" and "'best'"}
+        for key, what in needing.items():
+            if what:
+                text = f"found {what} without evaluation clips - expected some - add data.eval=PATH or"
+                document.report(("evaluate", key), f"{text} data.validation={{share: 0.1}}, or leave it out")
     document.check()
     return Recipe(**sections)
 

@@ -82,6 +82,10 @@ class EvaluateConfig(Config):
     """Evaluate whenever so many more clips were seen."""
     metric: Metric | None = None
     """Decides which checkpoint is best; null: accuracy for single-label, mAP for multi-label, loss for masked-patch."""
+    select: Literal["last", "best"] = "last"
+    """The weights that the run is judged by, and that `zoo.load(RUN)` gives. `last`: those at the end, or their average
+    where the run keeps one. `best`: those that were best on the watched clips, by `metric`. Without `data.test` they
+    are judged on the very clips that they were chosen by, which flatters, and the result says so."""
     batch_size: BatchSize = 32
     """Clips of the model's length per batch: speed and memory. Shorter ones make larger batches. No metric depends on
     it, but for rounding."""

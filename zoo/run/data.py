@@ -19,6 +19,7 @@ from zoo.data.open_reader import open_reader
 from zoo.data.sampler import EpochSampler
 from zoo.data.training_set import TrainingSet
 from zoo.data.unknown_labels import UnknownLabels, without_unknown
+from zoo.data.validation import set_aside
 from zoo.errors import DataError, RecipeError
 from zoo.group import ALONE, Group
 from zoo.models.cost import build_on_meta
@@ -34,11 +35,18 @@ class FoundData:
 
     train: Manifest | None
     eval: Manifest | None
+    """What is watched."""
+    test: Manifest | None
     labels: LabelTable | None
     model_config: ModelConfig
     """The recipe's model with as many classes as there are labels."""
     unknown: dict[str, UnknownLabels] = field(default_factory=dict)
-    """By "train" and "eval": labels that the table lacks, where the recipe ignores them."""
+    """By "train", "eval" and "test": labels that the table lacks, where the recipe ignores them."""
+
+    @property
+    def judged(self) -> Manifest | None:
+        """The clips that the run's metrics are of."""
+        return self.test if self.test is not None else self.eval
 
     @property
     def num_train(self) -> int:
@@ -46,27 +54,36 @@ class FoundData:
 
     @property
     def num_overlap(self) -> int:
-        """Evaluation clips whose audio is trained on too: what they measure is memory. In packs, those of one id."""
-        if self.train is None or self.eval is None:
-            return 0
-        if isinstance(self.train.clips[0].path, ByteRange) or isinstance(self.eval.clips[0].path, ByteRange):
-            names = {clip.id for clip in self.train.clips}  # one clip lies elsewhere in every pack
-            return sum(clip.id in names for clip in self.eval.clips)
-        trained = {clip.path for clip in self.train.clips}
-        return sum(clip.path in trained for clip in self.eval.clips)
+        """Judged clips whose audio is trained on too: what they measure is memory."""
+        return num_shared(self.train, self.judged)
 
     @property
     def shared_groups(self) -> dict[str, int]:
-        """Groups (speakers, kits, recordings) on both sides, with how many evaluation clips each has."""
-        if self.train is None or self.eval is None:
+        """Groups (speakers, kits, recordings) on both sides, with how many of the judged clips each has."""
+        if self.train is None or self.judged is None:
             return {}
         trained = {clip.group for clip in self.train.clips}
-        found = Counter(clip.group for clip in self.eval.clips if clip.group is not None and clip.group in trained)
+        found = Counter(clip.group for clip in self.judged.clips if clip.group is not None and clip.group in trained)
         return dict(found.most_common())
 
     @property
     def num_eval(self) -> int:
         return len(self.eval) if self.eval else 0
+
+    @property
+    def num_judged(self) -> int:
+        return len(self.judged) if self.judged else 0
+
+
+def num_shared(one: Manifest | None, other: Manifest | None) -> int:
+    """How many clips of the other have audio that the one has too. In packs, those of one id."""
+    if one is None or other is None:
+        return 0
+    if isinstance(one.clips[0].path, ByteRange) or isinstance(other.clips[0].path, ByteRange):
+        names = {clip.id for clip in one.clips}  # one clip lies elsewhere in every pack
+        return sum(clip.id in names for clip in other.clips)
+    paths = {clip.path for clip in one.clips}
+    return sum(clip.path in paths for clip in other.clips)
 
 
 def find_data(recipe: Recipe, must_exist: bool = True) -> FoundData:
@@ -78,7 +95,9 @@ def find_data(recipe: Recipe, must_exist: bool = True) -> FoundData:
             return None
         return read_manifests(sources, data.columns, labelled)
 
-    train, held_out = manifest(data.train), manifest(data.eval)
+    train, watched, test = manifest(data.train), manifest(data.eval), manifest(data.test)
+    if data.validation is not None and train is not None:
+        train, watched = set_aside(train, data.validation)
     if recipe.augment.needs_waveform and train is not None and train.front_end is not None:
         raise RecipeError(
             f"augment: found an augmentation of waveforms with {train.source}, which holds log-mels - expected audio - "
@@ -91,8 +110,10 @@ def find_data(recipe: Recipe, must_exist: bool = True) -> FoundData:
     if labels is not None and data.unknown_labels == "ignore":
         if train is not None:
             train, unknown["train"] = without_unknown(train, labels)
-        if held_out is not None:
-            held_out, unknown["eval"] = without_unknown(held_out, labels)
+        if watched is not None:
+            watched, unknown["eval"] = without_unknown(watched, labels)
+        if test is not None:
+            test, unknown["test"] = without_unknown(test, labels)
     if recipe.augment.mixes and train is not None and len(train) < 2:
         name = "waveform_mixup" if recipe.augment.waveform_mixup is not None else "log_mel_mixup"
         raise RecipeError(
@@ -108,7 +129,7 @@ def find_data(recipe: Recipe, must_exist: bool = True) -> FoundData:
         config = config.model_copy(update={"num_classes": len(labels)})
     elif not labelled:
         config = config.model_copy(update={"num_classes": 0})
-    return FoundData(train, held_out, labels, config, unknown)
+    return FoundData(train, watched, test, labels, config, unknown)
 
 
 @dataclass(frozen=True)
@@ -120,10 +141,11 @@ class RunData:
     make_inputs: InputMaker
     train_loader: Loader | None
     eval_loader: Loader | None
+    test_loader: Loader | None
 
     def close(self) -> None:
         """Ends the worker processes."""
-        for loader in (self.train_loader, self.eval_loader):
+        for loader in (self.train_loader, self.eval_loader, self.test_loader):
             if loader is not None:
                 loader.close()
 
@@ -138,13 +160,13 @@ def prepare_data(recipe: Recipe, device: torch.device, require_train: bool = Tru
     found = find_data(recipe, must_exist=require_train)
     if require_train and found.train is None:
         raise DataError("data.train: not given - expected a folder or manifest - add data.train=PATH to the command")
-    for name, clips in (("data.train", found.train), ("data.eval", found.eval)):
+    for name, clips in (("data.train", found.train), ("data.eval", found.eval), ("data.test", found.test)):
         group.check_same(f"{name} (hash of the manifest)", clips.hash if clips else "none")
     make_inputs = build_input_maker(recipe, found.model_config, device)
     front_end = make_inputs.front_end
     loaders = [
         None if clips is None else make_loader(recipe, found, front_end, clips, device, training, group)
-        for clips, training in ((found.train, True), (found.eval, False))
+        for clips, training in ((found.train, True), (found.eval, False), (found.test, False))
     ]
     return RunData(found, front_end, make_inputs, *loaders)
 

@@ -150,7 +150,7 @@ def with_absolute_paths(recipe: Recipe) -> Recipe:
     def sources(several: tuple[SourceConfig, ...] | None) -> tuple[SourceConfig, ...] | None:
         return several and tuple(one.model_copy(update={"path": absolute(one.path)}) for one in several)
 
-    changes: dict[str, Any] = {"train": sources(recipe.data.train), "eval": sources(recipe.data.eval)}
+    changes: dict[str, Any] = {name: sources(getattr(recipe.data, name)) for name in ("train", "eval", "test")}
     if isinstance(recipe.data.labels, str):
         changes["labels"] = absolute(recipe.data.labels)
     if isinstance(recipe.data.sampling, WeightedConfig):
@@ -213,6 +213,7 @@ def checkpoint_config(recipe: Recipe, data: RunData, started_from: dict[str, Any
         "padding": recipe.data.padding,
         "columns": recipe.data.columns,
         "windows": recipe.windows.model_dump(mode="json"),
+        "select": recipe.evaluate.select,
         **(labels.as_config() if labels else {"labels": None, "task": None}),
         "init": started_from,
         "history": history,

@@ -1,6 +1,7 @@
 """`summary.json`: what came out of a run, and everything needed to trust or repeat it."""
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,6 @@ from torch import nn
 
 from zoo import disk, provenance
 from zoo.data.bad_audio import BadAudioLog
-from zoo.evaluate.during_training import ClassifierEvaluation, PretextEvaluation
-from zoo.evaluate.metrics import finite_or_none
 from zoo.models.cost import flops_per_clip, num_parameters
 from zoo.recipe import Recipe
 from zoo.run.data import RunData, clips_per_epoch
@@ -25,7 +24,7 @@ def describe_run(
     model: nn.Module,
     progress: Progress,
     device: torch.device,
-    bad_audio: tuple[BadAudioLog, BadAudioLog],
+    bad_audio: Mapping[str, BadAudioLog],
     started_from: dict[str, Any] | None,
 ) -> dict[str, Any]:
     """Everything about a finished run but its metrics."""
@@ -55,37 +54,17 @@ def describe_run(
         "warnings": data_warnings(recipe, found),
         "train_manifest": found.train.hash if found.train else None,
         "eval_manifest": found.eval.hash if found.eval else None,
+        "judged_manifest": found.judged.hash if found.judged else None,
+        "select": recipe.evaluate.select,
         "front_end": data.front_end.config.model_dump(mode="json"),
-        "bad_clips": bad_audio[0].num_unusable,
-        "odd_clips": bad_audio[0].num_odd,
-        "bad_eval_clips": bad_audio[1].num_unusable,
-        "bad_audio": {"train": bad_audio[0].report(), "eval": bad_audio[1].report()},
+        "bad_clips": bad_audio["train"].num_unusable,
+        "odd_clips": bad_audio["train"].num_odd,
+        "bad_eval_clips": bad_audio["eval"].num_unusable,
+        "bad_audio": {name: one.report() for name, one in bad_audio.items()},
         "device": provenance.device_name(device),
         "versions": provenance.versions(),
         "code": provenance.git_state(),
         "finished": time.strftime("%Y-%m-%d %H:%M:%S%z"),
-    }
-
-
-def final_metrics(
-    recipe: Recipe,
-    evaluation: ClassifierEvaluation | PretextEvaluation | None,
-    progress: Progress,
-    is_averaged: bool = False,
-) -> dict[str, Any]:
-    """The metrics of the weights at the end of training, or of their average where the run kept one and the model has
-    it now: no checkpoint is chosen on the clips it is judged on.
-    """
-    if evaluation is None:
-        return {"metric": recipe.metric, "metrics": {}, "chance": {}, "num_eval_clips": 0, "best": None}
-    results = evaluation.results or evaluation(progress.clips)
-    return {
-        "metric": recipe.metric,
-        "metrics": finite_or_none({name.removeprefix("eval/"): value for name, value in results.items()}),
-        "chance": evaluation.chance,
-        "num_eval_clips": evaluation.num_clips,
-        "evaluation": f"{'average of the' if is_averaged else 'last'} weights; {recipe.windows.in_words}",
-        "best": progress.best,
     }
 
 

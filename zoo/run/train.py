@@ -13,6 +13,7 @@ import torch
 from zoo import provenance
 from zoo.data.bad_audio import BadAudioLog
 from zoo.errors import RecipeError
+from zoo.evaluate.predictions import PREDICTIONS, Predictions
 from zoo.group import Group, joined
 from zoo.models.recompute import recompute_activations
 from zoo.models.registry import build_model
@@ -30,10 +31,10 @@ from zoo.run.folder import (
     with_absolute_paths,
     write_description,
 )
+from zoo.run.judge import judge
 from zoo.run.memory_cures import evaluation_cures, training_cures
 from zoo.run.planning import length_of, make_plan, pick_precision
-from zoo.run.summary import choices, describe_run, final_metrics, write_summary
-from zoo.train.averaging import averaged
+from zoo.run.summary import choices, describe_run, write_summary
 from zoo.train.checkpoint import Checkpoints, load_checkpoint, load_trainer
 from zoo.train.logbook import Book, Logbook, Scalars, SilentLogbook
 from zoo.train.loop import fit
@@ -128,13 +129,15 @@ def _train_in(
         if started_from is not None:
             logbook.text("init", "\n".join(f"- {note}" for note in started_from.get("notes", [])))
         logbook.text("recipe", "    " + dump_recipe(recipe).replace("\n", "\n    "))
-        bad_audio, bad_eval = (
-            BadAudioLog(out / "bad_audio.jsonl", recipe.data.max_bad_share, number, name, writes=group.is_main)
-            for number, name in ((data.found.num_train, "train"), (data.found.num_eval, "eval"))
-        )
-        evaluation = make_evaluation(
-            recipe, data, model, objective, device, plan.precision, logbook.image, bad_eval, group
-        )
+        sizes = {"train": data.found.num_train, "eval": data.found.num_eval}
+        sizes |= {"test": len(data.found.test)} if data.found.test is not None else {}
+        bad_audio = {
+            name: BadAudioLog(out / "bad_audio.jsonl", recipe.data.max_bad_share, size, name, writes=group.is_main)
+            for name, size in sizes.items()
+        }
+        measuring = (model, objective, device, plan.precision, logbook.image)
+        evaluation = make_evaluation(recipe, data, "eval", *measuring, bad_audio["eval"], group)
+        test = make_evaluation(recipe, data, "test", *measuring, bad_audio.get("test", bad_audio["eval"]), group)
         if recipe.train.compile:
             model.compile()
 
@@ -155,17 +158,26 @@ def _train_in(
             Checkpoints(out / "checkpoints", described, recipe.log.keep_last),
             averager=averager,
             evaluate=evaluate if evaluation is not None else None,
-            bad_audio=bad_audio,
+            bad_audio=bad_audio["train"],
             on_incident=BlackBoxes(out, model, recipe, described, optimiser, loss_weights),
             on_progress=on_progress,
             resume=state,
             group=group,
         )
-        with averaged(averager):
-            is_averaged = averager is not None and averager.has_begun
-            metrics = final_metrics(recipe, evaluation, progress, is_averaged)
-        summary = describe_run(recipe, command, data, model, progress, device, (bad_audio, bad_eval), started_from)
-        summary |= {"class_weights": loss_weights.as_report() if loss_weights else None, **metrics}
-        logbook.hparams(choices(recipe, summary), (evaluation.results if evaluation else None) or {})
-    group.main_first(lambda: write_summary(out / "summary.json", summary))
+        with out_of_memory_told(device, "evaluation", recipe.evaluate.batch_size, evaluation_cures(recipe)):
+            judged = judge(recipe, data.found, model, out / "checkpoints", evaluation, test, progress, averager, group)
+        if test is not None:
+            at = progress
+            logbook.scalars(judged.scalars, clips=at.clips, step=at.step, epoch=at.epoch, seconds=at.seconds)
+        summary = describe_run(recipe, command, data, model, progress, device, bad_audio, started_from)
+        summary |= {"class_weights": loss_weights.as_report() if loss_weights else None, **judged.report}
+        logbook.hparams(choices(recipe, summary), judged.scalars)
+    group.main_first(lambda: _write_results(out, summary, judged.predictions))
     return summary
+
+
+def _write_results(out: Path, summary: dict[str, Any], predictions: Predictions | None) -> None:
+    """The summary last: where it is, the run is complete."""
+    if predictions is not None:
+        predictions.write(out / PREDICTIONS)
+    write_summary(out / "summary.json", summary)

@@ -5,20 +5,23 @@ from zoo.data.problems import listed
 from zoo.data.sampling import BalancedConfig
 from zoo.objectives.classification import ClassificationConfig
 from zoo.recipe import Recipe
-from zoo.run.data import FoundData
+from zoo.run.data import FoundData, num_shared
 
 
 def data_warnings(recipe: Recipe, found: FoundData) -> list[str]:
     """Labels ignored, clips and groups on both sides, classes without a training clip, thin folds, classes balanced
     twice, band edges that stay where they are."""
     told = [f"data.{name}: {one.in_words()}" for name, one in found.unknown.items() if one.names]
+    judged = f"{found.num_judged:,}"
     if found.num_overlap:
-        told.append(f"{found.num_overlap:,} of {found.num_eval:,} evaluation clips are trained on too: that is memory")
+        told.append(f"{found.num_overlap:,} of {judged} evaluation clips are trained on too: that is memory")
+    if num_watched := num_shared(found.eval, found.test):
+        told.append(f"{num_watched:,} of {judged} test clips are watched too: what is chosen, is by them")
     groups = found.shared_groups
     if groups:
         told.append(
             f"leak: {len(groups):,} groups are trained on and evaluated on ({listed(list(groups), 5)}), with "
-            f"{sum(groups.values()):,} of {found.num_eval:,} evaluation clips: what is learned may be the group - "
+            f"{sum(groups.values()):,} of {judged} evaluation clips: what is learned may be the group - "
             "split by group (docs/labels.md)"
         )
     if found.labels is not None and found.train is not None:
@@ -33,7 +36,9 @@ def data_warnings(recipe: Recipe, found: FoundData) -> list[str]:
             f"front_end.f_min_range, f_max_range: {found.train.source} holds log-mels, whose band edges cannot move "
             "any more - train from audio for that, or set both to 1"
         )
-    told += dict.fromkeys(note for one in (found.train, found.eval) if one is not None for note in one.notes)
+    told += dict.fromkeys(
+        note for one in (found.train, found.eval, found.test) if one is not None for note in one.notes
+    )
     objective = recipe.objective
     is_weighed = isinstance(objective, ClassificationConfig) and objective.class_weights == "balanced"
     if is_weighed and isinstance(recipe.data.sampling, BalancedConfig):

@@ -192,7 +192,8 @@ def _axes(image: Picture, tag: str) -> str:
 
 
 def drop_lines_after(path: Path, clips: int) -> None:
-    """Keeps the lines of a `metrics.jsonl` up to this many clips; also drops a line that a crash cut short.
+    """Keeps the lines of a `metrics.jsonl` up to this many clips; also drops a line that a crash cut short, and what
+    the test clips said at the end, which is said anew.
 
     The file is replaced as a whole, so that a second crash cannot lose what was kept.
     """
@@ -201,7 +202,9 @@ def drop_lines_after(path: Path, clips: int) -> None:
     kept = []
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
-            if json.loads(line)["clips"] <= clips:
+            values = json.loads(line)
+            is_verdict = any(tag.startswith("test/") for tag in values)  # on the end of a run, which comes again
+            if values["clips"] <= clips and not is_verdict:
                 kept.append(line + "\n")
         except (ValueError, KeyError, TypeError):
             continue

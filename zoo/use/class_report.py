@@ -20,7 +20,9 @@ def describe_classes(recipe: Recipe, found: FoundData) -> dict[str, Any]:
     """Least, median and most clips of a class, clips by fold, and what balancing makes of them; keys that apply."""
     report: dict[str, Any] = {}
     train, labels = found.train, found.labels
-    sides = {name: one for name, one in (("train", train), ("eval", found.eval)) if one is not None}
+    sides = {
+        name: one for name, one in (("train", train), ("eval", found.eval), ("test", found.test)) if one is not None
+    }
     if labels is not None:
         report |= {f"{name}_clips_per_class": _spread(labels, labels.counts(one)) for name, one in sides.items()}
     report |= {f"{name}_clips_per_fold": folds for name, one in sides.items() if (folds := _clips_by_fold(one))}

@@ -78,6 +78,7 @@ def check_recipe(path: str | Path, overrides: Sequence[str] = (), processes: int
         "memory_gib": describe_training_memory(recipe, model, processes),
         "train_clips": found.num_train,
         "eval_clips": found.num_eval,
+        **({"test_clips": len(found.test)} if found.test is not None else {}),
         "eval_clips_also_trained_on": found.num_overlap,
         "classes": len(found.labels.names) if found.labels else 0,
         **describe_classes(recipe, found),

@@ -25,15 +25,16 @@ KIND_RULE: dict[str, Rule] = {"ssast": "ssast", "passt": "passt"}
 def find_checkpoint(path: str | Path) -> Path:
     """The checkpoint folder meant by a run folder or by one itself.
 
-    Of a run, the one whose metrics the summary has: the `average` of its weights where it kept one, else `last`.
-
-    `best` was chosen on the clips that the run evaluated on: whoever wants it, names `RUN/checkpoints/best`.
+    Of a run, the one whose metrics the summary has: `best` where the recipe selects it, else the `average` of its
+    weights where it kept one, else `last`.
     """
     path = Path(path)
     if (path / WEIGHTS).is_file() or (path / CONFIG).is_file():
         return path
-    for name in ("average", "last", "previous"):
-        folder = path / "checkpoints" / name
+    checkpoints = path / "checkpoints"
+    selects_best = _json_of(checkpoints / "best" / CONFIG).get("select") == "best"
+    for name in (*(["best"] if selects_best else []), "average", "last", "previous"):
+        folder = checkpoints / name
         if (folder / WEIGHTS).is_file():
             return folder
     names = sorted(entry.name for entry in path.iterdir())[:6]
