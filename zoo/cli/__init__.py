@@ -1,6 +1,6 @@
 """The command line: parsing and printing only, a file for each group of commands."""
 
-from zoo.cli import bench, checkpoints, data, training
+from zoo.cli import bench, checkpoints, data, training, using
 from zoo.cli.program import app, main
 
-__all__ = ["app", "bench", "checkpoints", "data", "main", "training"]
+__all__ = ["app", "bench", "checkpoints", "data", "main", "training", "using"]
