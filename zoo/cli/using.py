@@ -132,8 +132,8 @@ def probe(
     checkpoint: Checkpoint,
     manifest: Annotated[str, typer.Argument(help="Labelled clips, or a folder of classes.")],
     kind: Annotated[
-        list[Literal["linear", "attentive", "knn", "all"]] | None,
-        typer.Option(help="Of probe; may be given again. Default: linear."),
+        list[str] | None,
+        typer.Option(metavar="linear|attentive|knn|all", help="Of probe; may be given again. Default: linear."),
     ] = None,
     layers: Layers = "last",
     folds: Annotated[int | None, typer.Option(min=2, max=1000, help="Make so many folds.")] = None,
@@ -186,7 +186,7 @@ def probe(
     found = run_probe(
         checkpoint,
         manifest,
-        kinds=KINDS if "all" in asked else [one for one in asked if one != "all"],
+        kinds=KINDS if "all" in asked else asked,
         layers=layers,
         test=test,
         folds=folds,

@@ -37,11 +37,25 @@ class AttentionConfig:
 class AttentiveProbe(nn.Module):
     """(B, N, D) tokens to (B, C) logits: softmax(q x) x of every head, then a linear map of them all.
 
-    It starts as a linear classifier of zeros on about the mean of the tokens.
+    x is a token standardised by `mean` and `deviation`. It starts as a linear classifier of zeros on about the mean of
+    the tokens.
     """
 
-    def __init__(self, embed_dim: int, num_classes: int, heads: int, seed: int = 0) -> None:
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(
+        self,
+        mean: Float[Tensor, "embed"],
+        deviation: Float[Tensor, "embed"],
+        num_classes: int,
+        heads: int,
+        seed: int = 0,
+    ) -> None:
         super().__init__()
+        embed_dim = len(mean)
+        self.register_buffer("mean", mean)
+        self.register_buffer("deviation", deviation)
         keys = clip_keys(combine(seed, _PURPOSE), 0, torch.arange(heads))
         self.query = nn.Parameter(0.1 * (2 * uniform(keys, "query", embed_dim) - 1))  # (H, D)
         self.linear = nn.Linear(heads * embed_dim, num_classes)
@@ -51,9 +65,12 @@ class AttentiveProbe(nn.Module):
     def forward(
         self, tokens: Float[Tensor, "batch token embed"], is_padded: Bool[Tensor, "batch token"]
     ) -> Float[Tensor, "batch cls"]:
-        likeness = tokens @ self.query.T * tokens.shape[2] ** -0.5  # (B, N, H)
+        # Standardised are the query and what it finds, not the many tokens: a softmax does not see their mean.
+        query = self.query / self.deviation * tokens.shape[2] ** -0.5
+        likeness = tokens @ query.T  # (B, N, H)
         weights = likeness.masked_fill(is_padded[:, :, None], -torch.inf).softmax(dim=1)
-        return self.linear((weights.mT @ tokens).flatten(1))  # (B, H, D) to (B, C)
+        found = (weights.mT @ tokens - self.mean) / self.deviation  # (B, H, D)
+        return self.linear(found.flatten(1))
 
 
 def attentive_scores(
@@ -78,13 +95,8 @@ def attentive_scores(
     mean, deviation = _moments(train_tokens, train_is_padded)
     if not bool(mean.isfinite().all() & deviation.isfinite().all()):
         raise ZooError("probe: found tokens that are not finite - expected finite numbers - did training diverge?")
-    probe = AttentiveProbe(train_tokens.shape[2], train_targets.shape[1], config.heads, config.seed)
+    probe = AttentiveProbe(mean, deviation, train_targets.shape[1], config.heads, config.seed)
     probe.to(train_tokens.device)
-
-    def inputs(tokens: Tensor, is_padded: Tensor) -> tuple[Tensor, Tensor]:
-        standard = (tokens.float() - mean) / deviation
-        return standard.masked_fill(is_padded[:, :, None], 0.0), is_padded
-
     targets = train_targets.float()
     steps_per_epoch = -(-len(targets) // config.batch_size)
     optimiser = torch.optim.AdamW(probe.parameters(), lr=config.lr, weight_decay=config.weight_decay)
@@ -92,7 +104,7 @@ def attentive_scores(
     with torch.enable_grad():
         for epoch in range(config.epochs):
             for rows in _order(len(targets), epoch, config.seed).to(targets.device).split(config.batch_size):
-                logits = probe(*inputs(train_tokens[rows], train_is_padded[rows]))
+                logits = probe(train_tokens[rows].float(), train_is_padded[rows])
                 loss = (
                     F.cross_entropy(logits, targets[rows])
                     if task == "single-label"
@@ -104,7 +116,7 @@ def attentive_scores(
                 schedule.step()
     with torch.no_grad():
         few = zip(eval_tokens.split(256), eval_is_padded.split(256), strict=True)
-        return torch.cat([probe(*inputs(tokens, is_padded)) for tokens, is_padded in few])
+        return torch.cat([probe(tokens.float(), is_padded) for tokens, is_padded in few])
 
 
 def _order(count: int, epoch: int, seed: int) -> Int[Tensor, "{count}"]:

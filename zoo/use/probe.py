@@ -87,7 +87,7 @@ def probe(
     checkpoint: Source,
     manifest: str | Path,
     *,
-    kinds: Sequence[Kind] = ("linear",),
+    kinds: Sequence[str] = ("linear",),
     layers: Layers = "last",
     test: str | Path | None = None,
     folds: int | None = None,
@@ -131,12 +131,12 @@ def probe(
         DataError: labels or folds that do not fit. ShapeError: no such layer. RecipeError: a setting out of range.
     """
     _check(kinds, inverse_regularisation, neighbours)
+    asked: tuple[Kind, ...] = tuple(kind for kind in KINDS if kind in kinds)
     ready = ready_model(checkpoint, device)
     sets = read_sets(str(manifest), None if test is None else str(test), folds)
     table = build_label_table(labels, task, sets[0])
     targets = torch.cat([_targets(table, clips) for clips in sets])
-    kinds = tuple(dict.fromkeys(kinds))
-    wanted = Wanted(tuple(sorted(chosen_layers(ready.model.depth, layers))), pool, tokens="attentive" in kinds)
+    wanted = Wanted(tuple(sorted(chosen_layers(ready.model.depth, layers))), pool, tokens="attentive" in asked)
     # Folds that cannot be made are told before anything is computed.
     make_splits(sets, fold, torch.ones(len(targets), dtype=torch.bool))
     place = cache_folder() / "features" if cache is None else Path(cache)
@@ -153,11 +153,11 @@ def probe(
     }
     rows: list[ProbeRow] = []
     with counting("probing", "fits") as tell:
-        total = len(found) * len(wanted.layers) * len(kinds) * len(splits)
+        total = len(found) * len(wanted.layers) * len(asked) * len(splits)
         for name, features in found.items():
             for layer in wanted.layers:
                 side = _side(features, layer, targets, wanted, ready.device)
-                for kind in kinds:
+                for kind in asked:
                     of_folds = {}
                     for split in splits:
                         of_folds[split.name] = _one(
