@@ -19,7 +19,7 @@ Kind = Literal["linear", "attentive", "knn"]
 KINDS: tuple[Kind, ...] = ("linear", "attentive", "knn")
 
 # The first of a row is taken where there is nothing to choose by; of equally good ones the first is, too.
-INVERSE_REGULARISATIONS = (0.01, 0.001, 0.1, 1.0)
+INVERSE_REGULARISATIONS = (0.1, 0.01, 0.001, 1.0, 10.0)
 NEIGHBOURS = (20, 10, 5, 1, 50)
 
 
