@@ -60,7 +60,7 @@ class AttentiveProbe(nn.Module):
         self.register_buffer("deviation", deviation)
         keys = clip_keys(combine(seed, _PURPOSE), 0, torch.arange(heads))
         self.query = nn.Parameter(0.1 * (2 * uniform(keys, "query", embed_dim) - 1))  # (H, D)
-        self.linear = nn.Linear(heads * embed_dim, num_classes)
+        self.linear = nn.utils.skip_init(nn.Linear, heads * embed_dim, num_classes)  # it would draw numbers
         nn.init.zeros_(self.linear.weight)
         nn.init.zeros_(self.linear.bias)
 

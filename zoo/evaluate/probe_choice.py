@@ -15,6 +15,7 @@ from zoo.evaluate.metrics import classification_metrics
 from zoo.evaluate.neighbours import neighbour_scores
 from zoo.evaluate.probes import linear_scores
 
+Setting = float | int
 Kind = Literal["linear", "attentive", "knn"]
 KINDS: tuple[Kind, ...] = ("linear", "attentive", "knn")
 
@@ -45,7 +46,7 @@ class Probed:
     """Scores of the test clips, and the setting that gave them."""
 
     scores: Float[Tensor, "m cls"]
-    setting: dict[str, float]
+    setting: dict[str, Setting]
 
 
 def run_probe(
@@ -54,7 +55,7 @@ def run_probe(
     test: Side,
     task: Task,
     is_inner: Bool[Tensor, "n"] | None = None,
-    settings: Sequence[float] | None = None,
+    settings: Sequence[Setting] | None = None,
     attention: AttentionConfig | None = None,
 ) -> Probed:
     """A probe fitted to the training clips.
@@ -69,7 +70,7 @@ def run_probe(
     """
     if kind == "attentive":
         return Probed(_attentive(train, test, task, attention), {})
-    fit: Callable[[Side, Side, float], Tensor]
+    fit: Callable[[Side, Side, Setting], Tensor]
     if kind == "linear":
         name, offered = "C", INVERSE_REGULARISATIONS if settings is None else tuple(settings)
         fit = lambda known, asked, value: linear_scores(  # noqa: E731
@@ -87,12 +88,12 @@ def run_probe(
     return Probed(fit(train, test, best), {name: best})
 
 
-def _best(offered: Sequence[float], worth: Callable[[float], float]) -> float:
+def _best(offered: Sequence[Setting], worth: Callable[[Setting], float]) -> Setting:
     values = [worth(value) for value in offered]
     return offered[values.index(max(values))]
 
 
-def _worth(fit: Callable[[Side, Side, float], Tensor], known: Side, asked: Side, task: Task, value: float) -> float:
+def _worth(fit: Callable[[Side, Side, Setting], Tensor], known: Side, asked: Side, task: Task, value: Setting) -> float:
     try:
         metrics = classification_metrics(fit(known, asked, value), asked.targets, task)
     except DataError:  # one class alone is left to learn from

@@ -15,7 +15,6 @@ from zoo.data.found_audio import find_audio
 from zoo.data.open_reader import Measure, open_reader
 from zoo.data.windows import read_lengths
 from zoo.errors import RecipeError, ShapeError, ZooError
-from zoo.evaluate.averaging import mean_output
 from zoo.models.spectrogram_model import NO_AGGREGATOR
 from zoo.use.embeddings import Dtype, Embeddings, Kind, Level, Piece, collect
 from zoo.use.evaluate import Counting, uncounted
@@ -200,7 +199,8 @@ class _Run:
             compute = self._of_windows
         with self._counting("embedding", "windows") as tell:
             for unit, kept in a_pass.results(compute, tell):
-                piece = self._piece(unit, kept, a_pass, measure)
+                with np.errstate(over="ignore"):  # what leaves half precision is told below
+                    piece = self._piece(unit, kept, a_pass, measure)
                 if not np.isfinite(piece.values).all():
                     raise ZooError(
                         f"{piece.path}: embeddings that are not finite in {self.kind.dtype} - expected finite "
@@ -212,7 +212,7 @@ class _Run:
     def _piece(self, unit: int, kept: list[Tensor], a_pass: Pass, measure: Measure) -> Piece:
         clips, dtype = self._found.clips.clips, self.kind.dtype
         if self._places is None:
-            merged = kept[0] if len(kept) == 1 else mean_output(torch.stack(kept).double()).float()
+            merged = kept[0] if len(kept) == 1 else torch.stack(kept).double().mean(dim=0).float()
             return Piece(unit, str(clips[unit].path), None, merged.numpy()[:, None, None].astype(dtype))
         window = a_pass.rows[unit]
         clip = clips[window.clip]

@@ -85,9 +85,9 @@ def predict(
     audio: str | Path | Sequence[str | Path],
     *,
     top_k: int | None = None,
-    threshold: float | None = None,
-    windows: float | None = None,
-    hop: float | None = None,
+    threshold: float | int | None = None,
+    windows: float | int | None = None,
+    hop: float | int | None = None,
     labels: str | None = None,
     task: Task | None = None,
     device: str = "auto",
@@ -149,7 +149,9 @@ def predict(
     return PredictionList(tuple(answers), tuple(bad), stated, words, about | {"versions": provenance.versions()})
 
 
-def window_samples(ready: ReadyModel, measure: Measure, windows: float | None, hop: float | None) -> tuple[int, int]:
+def window_samples(
+    ready: ReadyModel, measure: Measure, windows: float | int | None, hop: float | int | None
+) -> tuple[int, int]:
     """Length and distance of timed windows in samples (or stored frames).
 
     Raises: RecipeError - shorter than a patch, longer than the model's input, or with gaps between them.
@@ -180,7 +182,7 @@ def window_samples(ready: ReadyModel, measure: Measure, windows: float | None, h
 class _Choice:
     """Which classes of an answer are told."""
 
-    def __init__(self, names: tuple[str, ...], task: Task, top_k: int | None, threshold: float | None) -> None:
+    def __init__(self, names: tuple[str, ...], task: Task, top_k: int | None, threshold: float | int | None) -> None:
         if top_k is not None and top_k < 1:
             raise RecipeError(f"top_k: found {top_k} - expected 1 or more - raise it")
         if threshold is not None and not 0 <= threshold <= 1:

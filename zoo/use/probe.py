@@ -95,7 +95,7 @@ def probe(
     task: Task = "single-label",
     labels: str | None = None,
     pool: Pool = "model",
-    inverse_regularisation: float | None = None,
+    inverse_regularisation: float | int | None = None,
     neighbours: int | None = None,
     untrained: bool = True,
     seed: int = 0,
@@ -191,7 +191,7 @@ def probe(
     )
 
 
-def _check(kinds: Sequence[str], inverse_regularisation: float | None, neighbours: int | None) -> None:
+def _check(kinds: Sequence[str], inverse_regularisation: float | int | None, neighbours: int | None) -> None:
     unknown = [kind for kind in kinds if kind not in KINDS]
     if unknown or not kinds:
         found = ", ".join(map(repr, unknown)) or "none"
@@ -229,7 +229,7 @@ def _side(features: Sequence[FeatureSet], layer: int, targets: Tensor, wanted: W
 
 
 def _one(
-    kind: Kind, side: Side, split: Split, task: Task, settings: Sequence[float] | None, attention: AttentionConfig
+    kind: Kind, side: Side, split: Split, task: Task, settings: Sequence[float | int] | None, attention: AttentionConfig
 ) -> dict[str, Any]:
     """The metrics of one fold, and the setting."""
     device = side.targets.device
