@@ -3,6 +3,8 @@
     model = zoo.build("ast-base", num_classes=50, n_frames=512)
     logits = model(log_mel)                                     # log_mel (B, n_mels, n_frames)
 
+    zoo.predict("runs/mine", ["a.wav", "folder"])               # and zoo.embed, zoo.probe: audio of any length
+
 The public names are loaded when first used, so that `import zoo` costs nothing and does not import torch.
 """
 
@@ -15,6 +17,9 @@ if TYPE_CHECKING:
     from zoo.models.registry import build
     from zoo.nn.aggregator import ClsAggregator, HeadTokensAggregator, PatchMeanAggregator
     from zoo.nn.head import MLPHead
+    from zoo.use.embed import embed
+    from zoo.use.predict import predict
+    from zoo.use.probe import probe
     from zoo.weights.catalogue import checkpoints
     from zoo.weights.front_end import front_end
     from zoo.weights.load import load
@@ -31,8 +36,11 @@ _WHERE = {
     "PatchMeanAggregator": "zoo.nn.aggregator",
     "build": "zoo.models.registry",
     "checkpoints": "zoo.weights.catalogue",
+    "embed": "zoo.use.embed",
     "front_end": "zoo.weights.front_end",
     "load": "zoo.weights.load",
+    "predict": "zoo.use.predict",
+    "probe": "zoo.use.probe",
 }
 
 __all__ = [
@@ -47,9 +55,12 @@ __all__ = [
     "ZooError",
     "build",
     "checkpoints",
+    "embed",
     "front_end",
     "load",
     "models",
+    "predict",
+    "probe",
 ]
 
 

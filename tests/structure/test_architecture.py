@@ -43,6 +43,7 @@ ALLOWED = {
     "compare": COMPARE,
     "use": USE,
     "cli": USE | {"cli"},
+    "hear": USE,
     "__main__": {"cli"},
     "__init__": USE,
 }

@@ -110,6 +110,10 @@ class AstFrontEnd(FrontEnd):
     def min_samples(self) -> int:
         return self.config.win_length
 
+    @property
+    def first_centre(self) -> float:
+        return self.config.win_length / 2
+
     def num_samples(self, n_frames: Count) -> Count:
         """The fewest that give `n_frames` frames."""
         num_samples = (n_frames - 1) * self.config.hop_length + self.config.win_length

@@ -108,6 +108,11 @@ class FrontEnd(nn.Module, ABC):
     def min_samples(self) -> int:
         """Samples of the shortest clip that has a frame."""
 
+    @property
+    @abstractmethod
+    def first_centre(self) -> float:
+        """The sample in the middle of frame 0; that of frame t lies t hops later."""
+
     def num_frames(self, num_samples: Count) -> Count:
         """How many real frames a clip of this many samples has (a number, or one for every clip of a batch)."""
         n_frames = (num_samples - self.min_samples) // self.config.hop_length + 1

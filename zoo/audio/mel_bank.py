@@ -58,3 +58,10 @@ def in_blocks(
 ) -> Float[Tensor, "mel frame"]:
     """`bank @ power.T` without the products by zero."""
     return torch.cat([bank[bands, bins] @ power[:, bins].T for bands, bins in blocks])
+
+
+def hertz_at_band(band: Float[Tensor, "*shape"], f_min: float, f_max: float, n_mels: int) -> Float[Tensor, "*shape"]:
+    """The frequency (Hz) of a place on the axis of bands: of band 0 at 0, half way in mel to band 1 at 0.5."""
+    low, high = hertz_to_mel(torch.tensor([f_min, f_max], dtype=torch.float64)).tolist()
+    mel = low + (band.double() + 1.0) * (high - low) / (n_mels + 1)
+    return 700.0 * ((mel / 1127.0).exp() - 1.0)

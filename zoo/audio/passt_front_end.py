@@ -124,6 +124,10 @@ class PasstFrontEnd(FrontEnd):
     def min_samples(self) -> int:
         return 1
 
+    @property
+    def first_centre(self) -> float:
+        return 0.0
+
     def num_samples(self, n_frames: Count) -> Count:
         """Whole hops, as released clips have: 10 s are 1,000 frames. The most that give `n_frames` frames."""
         return n_frames * self.config.hop_length

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from jaxtyping import Float, Num
+from jaxtyping import Float, Float64, Num
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
@@ -44,6 +44,18 @@ def linear_probe(
             f"training, {tuple(eval_features.shape)} and {tuple(eval_targets.shape)} for evaluation - "
             "expected equal widths - use one model and one label table"
         )
+    scores = linear_scores(train_features, train_targets, eval_features, task, inverse_regularisation)
+    return classification_metrics(scores, eval_targets, task, names)
+
+
+def linear_scores(
+    train_features: Num[Tensor, "n embed"],
+    train_targets: Num[Tensor, "n cls"],
+    eval_features: Num[Tensor, "m embed"],
+    task: Task = "single-label",
+    inverse_regularisation: float = 1.0,
+) -> Float64[Tensor, "m cls"]:
+    """Logits of the evaluation clips, as `linear_probe` measures them. Raises: as there."""
     inputs, asked = _as_finite(train_features, "training"), _as_finite(eval_features, "evaluation")
     scaler = StandardScaler().fit(inputs)
     inputs, asked = scaler.transform(inputs), scaler.transform(asked)
@@ -57,7 +69,7 @@ def linear_probe(
         has_class = (train_targets > 0.5).long().cpu().numpy()
         pairs = [_fitted_scores(inputs, has_class[:, c], asked, 2, inverse_regularisation) for c in range(num_classes)]
         scores = np.stack([pair[:, 1] - pair[:, 0] for pair in pairs], axis=1)  # log odds
-    return classification_metrics(torch.from_numpy(scores), eval_targets, task, names)
+    return torch.from_numpy(scores)
 
 
 def _as_finite(features: Num[Tensor, "n embed"], what: str) -> Float[np.ndarray, "n embed"]:

@@ -18,6 +18,7 @@ from jaxtyping import Bool, Float, Int
 from pydantic import BeforeValidator, Field
 from torch import Tensor, nn
 
+from zoo.models.layout import TokenLayout
 from zoo.models.registry import ModelConfig, register
 from zoo.models.spectrogram_model import SpectrogramModel, check_input
 from zoo.nn.aggregator import PatchMeanAggregator
@@ -74,6 +75,12 @@ class Cnn(SpectrogramModel):
         )
         self.aggregator = PatchMeanAggregator(num_prefix_tokens=0)
         self.head = nn.Linear(self.embed_dim, config.num_classes) if config.num_classes else None
+
+    @property
+    def layout(self) -> TokenLayout:
+        """A token stands for all bands of as many frames as the pools make one column of."""
+        column = (self.config.n_mels, self.config.min_frames)
+        return TokenLayout(0, column, column)
 
     def encode(
         self,

@@ -1,6 +1,7 @@
 """What every model of the zoo offers: tokens, features and logits of a log-mel, of clips of any length."""
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 
 from zoo.config import differences
 from zoo.errors import ShapeError
+from zoo.models.layout import TokenLayout
 from zoo.models.registry import ModelConfig
 
 NO_AGGREGATOR = (
@@ -31,7 +33,8 @@ class SpectrogramModel(nn.Module):
     and raise ShapeError for another rank, another number of mel bands, or an input that is too short or too long.
 
     A loaded model also has the config of the front end that it was trained behind and names for its outputs (None for a
-    new one), and notes on how it was loaded. It refuses a log-mel that another front end made.
+    new one), notes on how it was loaded, and in `carried` all that its checkpoint says besides (task, padding,
+    windows). It refuses a log-mel that another front end made.
     """
 
     aggregator: nn.Module | None
@@ -39,6 +42,7 @@ class SpectrogramModel(nn.Module):
     front_end: Any
     labels: tuple[str, ...] | None
     load_notes: tuple[str, ...]
+    carried: dict[str, Any]
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -46,6 +50,7 @@ class SpectrogramModel(nn.Module):
         self.front_end = None
         self.labels = None
         self.load_notes = ()
+        self.carried = {}
 
     @property
     def min_frames(self) -> int:
@@ -69,6 +74,53 @@ class SpectrogramModel(nn.Module):
         keys: Int[Tensor, "batch"] | None,
     ) -> tuple[Float[Tensor, "batch token embed"], Bool[Tensor, "batch token"] | None]:
         """The tokens, and which of them are padding (None: none)."""
+
+    @property
+    def depth(self) -> int:
+        """Layers below the last one whose tokens `layers` gives too; 0: none."""
+        return 0
+
+    @property
+    def layout(self) -> TokenLayout | None:
+        """How the tokens lie over the log-mel; None for a model whose tokens lie in no grid."""
+        return None
+
+    def encode_layers(
+        self,
+        log_mel: Float[Tensor, "..."],
+        num_frames: Int[Tensor, "..."] | None,
+        keys: Int[Tensor, "batch"] | None,
+        wanted: Sequence[int],
+    ) -> tuple[list[Float[Tensor, "batch token embed"]], Bool[Tensor, "batch token"] | None]:
+        """The tokens after each of the `wanted` layers, and which of them are padding."""
+        tokens, is_padded = self.encode(log_mel, num_frames, keys)
+        return [tokens for _ in wanted], is_padded
+
+    def layers(
+        self,
+        log_mel: Float[Tensor, "..."],
+        num_frames: Int[Tensor, "..."] | None = None,
+        keys: Int[Tensor, "batch"] | None = None,
+        wanted: Sequence[int] | None = None,
+    ) -> tuple[list[Float[Tensor, "batch token embed"]], Bool[Tensor, "batch token"] | None]:
+        """The tokens after each layer, and which of them are padding (None: none).
+
+        Layer 0 is what the encoder gets, `depth` is what `tokens` gives: normalised, where the encoder ends with a
+        norm. Those between are as the blocks hand them on.
+
+        Args:
+            wanted: layers, each at most `depth`; None: all of them.
+
+        Raises: ShapeError for a layer that is none, and as `tokens`.
+        """
+        chosen = range(self.depth + 1) if wanted is None else wanted
+        none = [layer for layer in chosen if not 0 <= layer <= self.depth]
+        if none:
+            raise ShapeError(
+                f"layers: found {', '.join(map(str, none))} - expected 0 to {self.depth}, the layers of a "
+                f"{self.config.kind} of this depth - choose among them"
+            )
+        return self.encode_layers(accept(log_mel, self.front_end), num_frames, keys, chosen)
 
     def tokens(
         self,

@@ -1,6 +1,6 @@
 """The one skeleton behind every transformer of the zoo: embedding -> encoder -> aggregator -> head."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Annotated, Literal
 
@@ -9,6 +9,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from zoo.config import Probability, SizePair
+from zoo.models.layout import TokenLayout
 from zoo.models.registry import ModelConfig
 from zoo.models.spectrogram_model import SpectrogramModel, check_input
 from zoo.nn.embedding import Embedding, Position
@@ -142,6 +143,16 @@ class SpectrogramTransformer(SpectrogramModel):
         patch = self.embedding.patch
         return self.embedding.position.grid.time * patch.stride[1] + patch.patch_size[1] - 1
 
+    @property
+    def depth(self) -> int:
+        """Encoder layers."""
+        return len(self.encoder.blocks)
+
+    @property
+    def layout(self) -> TokenLayout:
+        patch = self.embedding.patch
+        return TokenLayout(self.embedding.num_prefix_tokens, patch.patch_size, patch.stride)
+
     @contextmanager
     def any_length(self) -> Iterator[None]:
         position = self.embedding.position
@@ -162,6 +173,25 @@ class SpectrogramTransformer(SpectrogramModel):
         num_frames: Int[Tensor, "..."] | None,
         keys: Int[Tensor, "batch"] | None,
     ) -> tuple[Float[Tensor, "batch token embed"], Bool[Tensor, "batch token"] | None]:
-        check_input(log_mel, num_frames, self.config, self.min_frames, None if self.is_open else self.max_frames)
-        tokens, is_padded = self.embedding(log_mel, num_frames, keys)
+        tokens, is_padded = self._embed(log_mel, num_frames, keys)
         return self.encoder(tokens, is_padded), is_padded
+
+    def encode_layers(
+        self,
+        log_mel: Float[Tensor, "..."],
+        num_frames: Int[Tensor, "..."] | None,
+        keys: Int[Tensor, "batch"] | None,
+        wanted: Sequence[int],
+    ) -> tuple[list[Float[Tensor, "batch token embed"]], Bool[Tensor, "batch token"] | None]:
+        tokens, is_padded = self._embed(log_mel, num_frames, keys)
+        needed = set(wanted)
+        found = {
+            layer: tokens for layer, tokens in enumerate(self.encoder.layers(tokens, is_padded)) if layer in needed
+        }
+        return [found[layer] for layer in wanted], is_padded
+
+    def _embed(
+        self, log_mel: Tensor, num_frames: Tensor | None, keys: Tensor | None
+    ) -> tuple[Float[Tensor, "batch token embed"], Bool[Tensor, "batch token"] | None]:
+        check_input(log_mel, num_frames, self.config, self.min_frames, None if self.is_open else self.max_frames)
+        return self.embedding(log_mel, num_frames, keys)

@@ -4,6 +4,7 @@ Names follow the released weights (`blocks.0.attn.qkv`, `mlp.fc1`, ...). Numeric
 exact GELU; own code because released weights fuse q, k and v in this layout, and for drop-path.
 """
 
+from collections.abc import Iterator
 from typing import Literal
 
 import torch
@@ -151,10 +152,7 @@ class Encoder(nn.Module):
     def forward(
         self, tokens: Float[Tensor, "batch token embed"], is_padded: Bool[Tensor, "batch token"] | None = None
     ) -> Float[Tensor, "batch token embed"]:
-        is_attended = None
-        if is_padded is not None:
-            # A clip that is all padding looks at itself: softmax over nothing would be NaN, and NaN spreads.
-            is_attended = (~is_padded | is_padded.all(dim=1, keepdim=True))[:, None, None]  # (B, 1, 1, L)
+        is_attended = _attended(is_padded)
         recompute = self.recompute and self.training and torch.is_grad_enabled()
         for block in self.blocks:
             if recompute:
@@ -162,3 +160,24 @@ class Encoder(nn.Module):
             else:
                 tokens = block(tokens, is_attended)
         return tokens if self.norm is None else self.norm(tokens)
+
+    def layers(
+        self, tokens: Float[Tensor, "batch token embed"], is_padded: Bool[Tensor, "batch token"] | None = None
+    ) -> Iterator[Float[Tensor, "batch token embed"]]:
+        """The input, then the output of every block, one after the other; the last one is what `forward` gives.
+
+        So only that one has gone through `norm`: what lies between two pre-norm blocks is never normalised in training.
+        """
+        is_attended = _attended(is_padded)
+        yield tokens
+        for number, block in enumerate(self.blocks, start=1):
+            tokens = block(tokens, is_attended)
+            yield tokens if self.norm is None or number < len(self.blocks) else self.norm(tokens)
+
+
+def _attended(is_padded: Bool[Tensor, "batch token"] | None) -> Bool[Tensor, "batch 1 1 token"] | None:
+    """Which tokens can be looked at; None: all."""
+    if is_padded is None:
+        return None
+    # A clip that is all padding looks at itself: softmax over nothing would be NaN, and NaN spreads.
+    return (~is_padded | is_padded.all(dim=1, keepdim=True))[:, None, None]  # (B, 1, 1, L)

@@ -89,6 +89,7 @@ def load(
     model.labels = tuple(names) if names else None
     model.front_end = loaded.front_end
     model.load_notes = report.notes
+    model.carried = loaded.config
     if head is not _KEEP:
         model.head = head
     if aggregator is not _KEEP:
