@@ -1,8 +1,8 @@
 """One model whose weights are the mean of those of several, which differ in their training alone.
 
-The weight averaging of AST (Gong et al. 2021) takes the epochs of one run, a uniform soup (Wortsman et al. 2022) several
-runs from one start. Models from different starts have no reason to agree weight by weight:
-their mean is most often no model at all, so that its metrics must be looked at.
+The weight averaging of AST (Gong et al. 2021) takes the epochs of one run, a uniform soup (Wortsman et al. 2022)
+several runs from one start. Models from different starts have no reason to agree weight by weight: their mean is most
+often no model at all, so that its metrics must be looked at.
 """
 
 from collections.abc import Sequence
