@@ -69,7 +69,13 @@ def test_recipes_and_runs_are_contenders(tmp_path: Path) -> None:
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
     config, overrides = _asked(
-        "quickstart/ast", str(tmp_path / "a"), "train.clips=8", str(tmp_path / "b"), seeds="3", reference="x"
+        "quickstart/ast",
+        str(tmp_path / "a"),
+        str(tmp_path / "a"),
+        "train.clips=8",
+        str(tmp_path / "b"),
+        seeds="3",
+        reference="x",
     )
     assert [(one.recipe, one.runs) for one in config.contenders] == [
         ("quickstart/ast", None),

@@ -25,6 +25,7 @@ def comparison_asked(
     Raises: RecipeError: entries or options that do not fit.
     """
     paths, overrides = ([e for e in entries if ("=" in e) == is_pair] for is_pair in (False, True))
+    paths = list(dict.fromkeys(paths))
     if not paths:
         raise RecipeError("compare: found nothing to compare - expected a YAML file, recipes or runs - name some")
     files = [found for path in paths if (found := find_comparison(path)) is not None]

@@ -59,8 +59,10 @@ class Costs:
 NOTHING_KNOWN = Costs()
 
 
-def costs_of(folder: Path, summary: dict[str, Any]) -> Costs:
-    """The costs of a finished run; what its folder does not tell any more is None. Measures for a second or so.
+def costs_of(folder: Path, summary: dict[str, Any], inference_rate: float | None = None) -> Costs:
+    """The costs of a finished run; what its folder does not tell any more is None.
+
+    Measures for a second or so, unless `inference_rate` (clips a second) is given.
 
     The rate is measured only where the run's device is the one that is here: rates of two would stand side by side.
     """
@@ -75,7 +77,7 @@ def costs_of(folder: Path, summary: dict[str, Any]) -> Costs:
         memory, is_estimated = round(use.total / 2**30, 3), True
     return Costs(
         training_flops_per_clip=training_flops_per_clip(model),
-        inference_clips_per_second=_inference_rate(recipe, config, summary),
+        inference_clips_per_second=inference_rate or _inference_rate(recipe, config, summary),
         peak_memory_gib=memory,
         memory_is_estimated=is_estimated,
         starts_from=_starts_from(summary),

@@ -31,7 +31,7 @@ if sys.platform != "win32":
 TrainingDisplay = Callable[[str], AbstractContextManager[Any]]
 """Opens a progress display with a title; entering it gives the callback that training reports to."""
 
-FAILED, REPORT = "failed.json", "report.html"
+FAILED, TABLE, REPORT = "failed.json", "comparison.json", "report.html"
 _LOCK = ".compare.lock"
 Groups = dict[str, list[dict[str, Any]]]
 
@@ -108,7 +108,7 @@ def compare(
         comparison = compare_summaries(
             groups,
             reference=planned.reference,
-            costs=costs_by_contender(groups),
+            costs=costs_by_contender(groups, out),
             failed=failed,
             allow_unfair=allow_unfair,
             clips_may_differ=config.budget is not None and config.budget.clips is None,
@@ -128,20 +128,34 @@ def compare(
     return comparison
 
 
-def costs_by_contender(groups: Groups) -> dict[str, Costs]:
-    """What the first run of each contender took; its rate at inference is measured now."""
+def costs_by_contender(groups: Groups, out: Path) -> dict[str, Costs]:
+    """What the first run of each contender took. Its rate at inference is measured now, unless the table in `out` has it.
+
+    Without that, the same comparison of the same runs would be another each time.
+    """
+    measured = _measured_before(out)
+    first = {name: summaries[0] for name, summaries in groups.items() if summaries}
     return {
-        name: costs_of(Path(str(summaries[0]["folder"])), summaries[0])
-        for name, summaries in groups.items()
-        if summaries
+        name: costs_of(Path(str(summary["folder"])), summary, measured.get(str(summary["folder"])))
+        for name, summary in first.items()
     }
+
+
+def _measured_before(out: Path) -> dict[str, float]:
+    """Folder of a run -> clips a second at inference, from the last table; nothing where it cannot be read."""
+    try:
+        rows = json.loads((out / TABLE).read_text(encoding="utf-8"))["rows"]
+        found = {str(row["runs"][0]): row["inference_clips_per_second"] for row in rows if row["runs"]}
+        return {folder: float(rate) for folder, rate in found.items() if rate is not None}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
 
 
 def write_comparison(comparison: Comparison, out: Path) -> None:
     """Writes `comparison.json` and `comparison.md` into a folder."""
     try:
         out.mkdir(parents=True, exist_ok=True)
-        (out / "comparison.json").write_text(json.dumps(comparison.as_json(), indent=2) + "\n", encoding="utf-8")
+        (out / TABLE).write_text(json.dumps(comparison.as_json(), indent=2) + "\n", encoding="utf-8")
         (out / "comparison.md").write_text(as_markdown(comparison), encoding="utf-8")
     except OSError as error:
         raise DataError(

@@ -76,7 +76,7 @@ def quickstart(
     groups = {
         recipe.name: [run_once(recipe, out / folder, "finetune", console.training)] for folder, recipe in plans.items()
     }
-    table = compare_summaries(groups, costs=costs_by_contender(groups))
+    table = compare_summaries(groups, costs=costs_by_contender(groups, out))
     probes = _probe_rows(scratch, pretrained, pretraining, table.metric, console)
     seconds = time.perf_counter() - began
     report = replace(
