@@ -50,10 +50,16 @@ class Board:
     def wait_for_lines(self, card: Any, count: int) -> None:
         """Until so many curves are drawn in a card: paths with more than one point."""
         self.page.wait_for_function(
-            "([card, count]) => { const all = [];"
-            " const walk = one => { if (one.matches?.('path.line') && /L/.test(one.getAttribute('d') || '')) all.push(one);"
-            " if (one.shadowRoot) walk(one.shadowRoot); [...one.children].forEach(walk); };"
-            " walk(card); return all.length >= count; }",
+            """([card, count]) => {
+                let found = 0;
+                const walk = one => {
+                    if (one.matches?.('path.line') && /L/.test(one.getAttribute('d') || '')) found += 1;
+                    if (one.shadowRoot) walk(one.shadowRoot);
+                    [...one.children].forEach(walk);
+                };
+                walk(card);
+                return found >= count;
+            }""",
             arg=[card.element_handle(), count],
         )
 

@@ -54,7 +54,7 @@ def play_examples(logbook: Book, examples: Sequence[Batch], sample_rate: int) ->
     for number, batch in enumerate(examples):
         if batch.waveform is not None:
             length = min(int(batch.num_samples[0]), round(_LONGEST_SOUND * sample_rate))
-            # Not the tag of the pictures: of one tag TensorBoard shows one kind of thing, and the pictures would be lost.
+            # Not the tag of the pictures: TensorBoard shows one kind of thing of a tag, and they would be lost.
             tag = "sound/input" + (f"-{number + 1}" if number else "")
             logbook.audio(tag, batch.waveform[0, :length], logbook.begins_at, sample_rate)
 

@@ -42,7 +42,7 @@ def cost_of(run: Run, row: Mapping[str, Any] | None = None) -> Cost:
     return Cost(flops, run.seconds, before and float(before), float(init.get("seconds") or 0.0) or None)
 
 
-def training_flops(run: Run, per_clip: float | None = None) -> float | None:
+def training_flops(run: Run, per_clip: int | float | None = None) -> float | None:
     """Clips seen times the operations of one; where nobody counted those, they follow from the speed that the run
     logged, else from its forward pass."""
     for line in run.lines if per_clip is None else ():
