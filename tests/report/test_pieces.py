@@ -51,7 +51,7 @@ def test_markup_escapes_all_but_markup() -> None:
 
 
 def test_a_drawing_takes_the_colours_and_letters_of_the_page() -> None:
-    with drawing(2, 1, 'a "plot" & <more>') as made:
+    with drawing(2.0, 1.0, 'a "plot" & <more>') as made:
         axes = made.axes()
         axes.plot([0, 1], [0, 1], color=colour(9))
         axes.set_title("$x_1$ 日本", color=INK)
