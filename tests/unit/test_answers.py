@@ -8,9 +8,12 @@ import pytest
 import torch
 from sklearn.metrics import average_precision_score, f1_score
 
+from zoo.audio.ast_front_end import AstFrontEndConfig
+from zoo.audio.picture import draw_log_mels
 from zoo.evaluate.answers import caption, clip_losses, hardest, probabilities, top_answers, true_labels
 from zoo.evaluate.class_bars import class_bars, class_scores, shown_classes
 from zoo.evaluate.embedded import spread_over_classes, thumbnail
+from zoo.evaluate.pictures import confusion_picture
 from zoo.evaluate.pr_curves import common_classes, show_pr_curves
 
 LABELS = ("dog", "cat", "cow")
@@ -133,3 +136,12 @@ def test_thumbnails_have_low_frequencies_at_the_bottom() -> None:
     assert picture[-3].min() > picture[3].max() + 300
     assert thumbnail(torch.zeros(128, 3)).shape == (48, 48, 3)  # silence, shorter than the picture is wide
     assert thumbnail(torch.full((16, 60), float("nan"))).shape == (48, 48, 3)
+
+
+def test_names_are_drawn_as_they_are() -> None:
+    """No formula in a file's name ends a run, and no script that the font lacks warns at every evaluation."""
+    names = ("$\\frac{$", "犬", "a_{b$c")
+    class_bars("F1", np.array([0.1, 0.2, 0.3]), TARGETS, names)
+    assert confusion_picture(SCORES, TARGETS, names).shape[2] == 3
+    title = caption("$\\foo$.wav", "犬", top_answers(probabilities(SCORES, "single-label")[0], names))
+    assert draw_log_mels({title: torch.rand(128, 20)}, AstFrontEndConfig()).shape[2] == 3

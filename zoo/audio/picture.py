@@ -1,5 +1,7 @@
 """A log-mel as a picture with its axes in seconds and hertz."""
 
+import warnings
+
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
@@ -16,6 +18,15 @@ def band_frequencies(front_end: MelConfig) -> Float[np.ndarray, "mel"]:
     low_mel, high_mel = hertz_to_mel(torch.tensor(front_end.band_limits, dtype=torch.float64)).tolist()
     centres = low_mel + (high_mel - low_mel) * (np.arange(front_end.n_mels) + 1) / (front_end.n_mels + 1)
     return 700.0 * np.expm1(centres / 1127.0)
+
+
+def rendered(figure: Figure) -> UInt8[np.ndarray, "height width 3"]:
+    """A figure as an array. What its font lacks, such as names in Chinese, becomes boxes, and nothing is said of it."""
+    canvas = FigureCanvasAgg(figure)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)
+        canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
 
 
 def draw_log_mels(
@@ -44,7 +55,6 @@ def draw_log_mels(
     figure = Figure(
         figsize=(width, height), dpi=80
     )  # laid out by hand: matplotlib's way takes twice as long as the rest
-    canvas = FigureCanvasAgg(figure)
     frequencies = band_frequencies(front_end)
     hertz = [f for f in (125, 500, 1000, 2000, 4000) if frequencies[0] < f < frequencies[-1]]
     ticks = np.interp(hertz, frequencies, np.arange(n_mels))  # between two bands where none is centred on it
@@ -58,11 +68,10 @@ def draw_log_mels(
         axes.set_yticks(ticks, [f"{f:,}" for f in hertz], fontsize=7)
         axes.tick_params(axis="x", labelsize=7)
         axes.set_ylabel("Hz", fontsize=8)
-        axes.set_title(title, fontsize=9, loc="left")
+        axes.set_title(title, fontsize=9, loc="left", parse_math=False)  # a $ in a name is a $
         if row == 0 and step is not None:
             axes.set_xticks(np.arange(0, n_frames + 1, step[1]) * seconds_per_frame, minor=True)
             axes.set_yticks(np.arange(0, n_mels + 1, step[0]) - 0.5, minor=True)
             axes.grid(which="minor", color="white", linewidth=0.4, alpha=0.6)
     axes.set_xlabel("seconds", fontsize=8)
-    canvas.draw()
-    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+    return rendered(figure)

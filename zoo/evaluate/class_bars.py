@@ -3,11 +3,11 @@
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from sklearn.metrics import average_precision_score
 from torch import Tensor
 
+from zoo.audio.picture import rendered
 from zoo.data.labels import Task
 from zoo.evaluate.metrics import f1_scores
 
@@ -53,7 +53,6 @@ def class_bars(
     names = [f"{labels[place][:28]} ({counts[place]:,})" for place in places]
     width, height = 6.0, 0.9 + 0.17 * max(len(places), 3)
     figure = Figure(figsize=(width, height), dpi=80)
-    canvas = FigureCanvasAgg(figure)
     left = 0.2 + 0.062 * max(map(len, names), default=1)
     axes = figure.add_axes((left / width, 0.45 / height, (width - left - 0.2) / width, (height - 0.8) / height))
     axes.barh(range(len(places)), [values[place] for place in places], height=0.8, color="#3b6ea8")
@@ -65,9 +64,8 @@ def class_bars(
         half = len(places) // 2
         axes.axhline(half - 0.5, color="black", linewidth=0.8, linestyle="--")
         axes.set_xlabel(f"the {half} worst and the {half} best of {len(measured):,} classes", fontsize=8)
-    axes.set_yticks(range(len(places)), names, fontsize=7)
+    axes.set_yticks(range(len(places)), names, fontsize=7, parse_math=False)
     axes.tick_params(axis="x", labelsize=7)
     axes.set_xlim(0, 1)
     axes.set_ylim(len(places) - 0.4, -0.6)
-    canvas.draw()
-    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+    return rendered(figure)

@@ -5,12 +5,11 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from torch import Tensor
 
 from zoo.audio.front_end import MelConfig
-from zoo.audio.picture import draw_log_mels
+from zoo.audio.picture import draw_log_mels, rendered
 from zoo.data.batch import Inputs
 
 Picture = UInt8[np.ndarray, "height width 3"]
@@ -62,12 +61,11 @@ def confusion_picture(
     left = 0.7 + 0.06 * max(map(len, shown), default=0)  # room for the names, also below
     whole = left + inches + 0.1
     figure = Figure(figsize=(whole, whole), dpi=80)
-    canvas = FigureCanvasAgg(figure)
     axes = figure.add_axes((left / whole, left / whole, inches / whole, inches / whole))
     axes.imshow(shares, cmap="magma", vmin=0, vmax=1)
     if shown:
-        axes.set_xticks(range(size), shown, rotation=90, fontsize=7)
-        axes.set_yticks(range(size), shown, fontsize=7)
+        axes.set_xticks(range(size), shown, rotation=90, fontsize=7, parse_math=False)
+        axes.set_yticks(range(size), shown, fontsize=7, parse_math=False)
     if size <= 16:
         for row in range(size):
             for column in range(size):
@@ -77,8 +75,7 @@ def confusion_picture(
                     axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=7)
     axes.set_xlabel("predicted")
     axes.set_ylabel("true")
-    canvas.draw()
-    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+    return rendered(figure)
 
 
 def as_image(picture: Picture) -> UInt8[np.ndarray, "3 height width"]:

@@ -114,7 +114,8 @@ class LogConfig(Config):
     every_clips: Clips = 1_000
     """Clips seen between two lines of metrics.jsonl (and points in TensorBoard)."""
     images: Annotated[int, Field(ge=0, le=64)] = 4
-    """Clips drawn as pictures at every evaluation; 0 draws none."""
+    """Clips of a kind (the first, the hardest) that are drawn at every evaluation, and played; 0 shows numbers and
+    texts alone. docs/tensorboard.md has all there is to see."""
     checkpoint_minutes: Annotated[float, Field(gt=0, le=100_000)] = 15.0
     """Minutes between two checkpoints; there is one at every evaluation and at the end in any case."""
     keep_last: Annotated[int, Field(ge=1, le=1_000)] = 2
