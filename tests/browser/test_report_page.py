@@ -74,8 +74,10 @@ def test_pictures_and_sounds_are_there(opened: Callable[..., Any]) -> None:
     assert plots.count() >= 20
     # What is drawn lies inside what is shown, and has a description.
     boxes = plots.evaluate_all(
-        "all => all.filter(one => one.checkVisibility()).map(one => [one.getBoundingClientRect().width,"
-        " one.getBoundingClientRect().height, one.getAttribute('aria-label')?.length, one.querySelectorAll('path').length])"
+        """all => all.filter(one => one.checkVisibility()).map(one => {
+            const box = one.getBoundingClientRect();
+            return [box.width, box.height, one.getAttribute('aria-label')?.length, one.querySelectorAll('path').length];
+        })"""
     )
     assert all(width > 150 and height > 80 and told > 5 and paths > 3 for width, height, told, paths in boxes), boxes
     log_mels = page.locator(".card svg image")

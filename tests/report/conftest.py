@@ -65,7 +65,9 @@ def maker(root: Path) -> FakeRun:
         metric = "accuracy" if task == "single-label" else "mAP"
         given = [f"name={name}", f"seed={seed}", f"data.train={data}", f"data.eval={data}", f"data.task={task}"]
         given.append(f"evaluate.metric={metric}")
-        written = with_absolute_paths(read_recipe(find_recipe(recipe), [*given, *overrides]))
+        written = with_absolute_paths(
+            read_recipe(find_recipe(recipe), list({one.split("=", 1)[0]: one for one in (*given, *overrides)}.values()))
+        )
         (folder / "recipe.yaml").write_text(dump_recipe(written))
         rng = np.random.default_rng([seed, len(name), int(100 * skill)])
         names = tuple(clips[only])

@@ -1,15 +1,20 @@
 """The page as a whole: what it says of runs that are whole, cut short or odd, and that it needs nothing else."""
 
+import base64
+import io
 import json
 import re
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from zoo.compare.report import write_report
 from zoo.errors import CheckpointError, DataError
+from zoo.train.logbook import Logbook
 
 FakeRun = Callable[..., Path]
 VOID = {"meta", "link", "img", "br", "source"}
@@ -171,3 +176,27 @@ def test_odd_values_in_a_summary(fake_run: FakeRun, tmp_path: Path) -> None:
     odd = fake_run("odd", metrics={"accuracy": None}, chance=None, versions=None, front_end={"kind": "none"}, clips=0)
     text, _ = _read(write_report({"odd": [odd]}, json.loads('{"rows": null}'), tmp_path / "r.html"))
     assert "No run has been judged yet" in text
+
+
+def test_a_pretraining_run_alone_shows_what_it_hides_and_guesses(fake_run: FakeRun, tmp_path: Path) -> None:
+    run = fake_run("hidden", command="pretrain", metric="loss", metrics={"loss": 2.5}, chance={}, task=None)
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    pretext = {"loss/reconstruct": 1.0, "eval/pretext_accuracy": 0.3, "eval/pretext_chance": 0.02, "eval/loss": 2.5}
+    (run / "metrics.jsonl").write_text("".join(json.dumps(line | pretext) + "\n" for line in lines))
+    (run / "predictions.npz").unlink()
+    with Logbook(run) as book:
+        for clips, level in ((100, 0.0), (800, 1.0)):
+            for tag in ("log_mel/input", "log_mel/masked", "log_mel/reconstructed"):
+                book.image(tag, np.full((20, 30), level), clips)
+    text, page = _read(write_report({"hidden": [run]}, None, tmp_path / "r.html"))
+    assert "pretext" in page.ids
+    pictures = re.findall(r'<img src="data:image/png;base64,([^"]+)" alt="([^"]+)">', text)
+    assert [told for _, told in pictures] == [
+        "hidden: what a clip is",
+        "hidden: what the model sees of it",
+        "hidden: what it makes of the hidden patches",
+    ]
+    for content, _ in pictures:  # the last ones
+        assert np.asarray(Image.open(io.BytesIO(base64.b64decode(content)))).mean() == 255
+    assert "pretext accuracy over clips seen" in text
+    assert "hidden: loss 2.500" in text

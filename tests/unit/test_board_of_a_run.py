@@ -118,7 +118,7 @@ def test_all_tags_of_finetuning(runs: Runs) -> None:
         *("hardest_test/1", "hardest_test/2", "test/confusion", "test/classes"),
     }
     # The sound of the hardest is that of the clips which judge the run.
-    assert set(tags["audio"]) == {"log_mel/input", "log_mel/input-2", "hardest_test/1", "hardest_test/2"}
+    assert set(tags["audio"]) == {"sound/input", "sound/input-2", "sound/hardest_test-1", "sound/hardest_test-2"}
     classes = ("high", "low", "noise")
     assert set(tags["tensors"]) == (
         TEXTS | {"custom_scalars__config__"} | expected_tensors(*classes) | expected_tensors(*classes, data_set="test")
@@ -135,7 +135,7 @@ def test_all_tags_of_pretraining(runs: Runs) -> None:
     )
     pictures = {f"log_mel/{what}{of}" for what in ("input", "masked", "reconstructed") for of in ("", "-2")}
     assert set(tags["images"]) == pictures
-    assert set(tags["audio"]) == {"log_mel/input", "log_mel/input-2"}
+    assert set(tags["audio"]) == {"sound/input", "sound/input-2"}
     assert set(tags["tensors"]) == TEXTS | {"custom_scalars__config__"}
     assert not (runs.folder / "runs/pre/projector").exists()  # there are no labels
 
@@ -143,7 +143,7 @@ def test_all_tags_of_pretraining(runs: Runs) -> None:
 def test_all_pictures_of_several_labels(runs: Runs) -> None:
     tags = events(runs.folder / "runs" / "several").Tags()
     assert set(tags["images"]) == {"log_mel/input", "log_mel/input-2", "hardest/1", "hardest/2", "eval/classes"}
-    assert set(tags["audio"]) == {"log_mel/input", "log_mel/input-2", "hardest/1", "hardest/2"}
+    assert set(tags["audio"]) == {"sound/input", "sound/input-2", "sound/hardest-1", "sound/hardest-2"}
     assert set(tags["tensors"]) == (TEXTS | {"custom_scalars__config__"} | expected_tensors("high", "low", "noise"))
 
 
@@ -155,7 +155,7 @@ def test_runs_lie_over_each_other_by_clips_seen(runs: Runs) -> None:
     found = events(runs.folder / "runs" / "fine")
     assert [event.step for event in found.Images("hardest/1")] == [8, 16]
     assert [event.step for event in found.Tensors("eval/pr/all classes")] == [8, 16]
-    assert [event.step for event in found.Audio("hardest_test/1")] == [16]
+    assert [event.step for event in found.Audio("sound/hardest_test-1")] == [16]
 
 
 def test_every_chart_has_lines_and_the_layout_is_there_once(runs: Runs) -> None:
@@ -216,7 +216,7 @@ def test_the_hardest_clip_is_the_one_that_is_heard(runs: Runs) -> None:
     run = runs.folder / "runs" / "fine"
     said = Predictions.read(run / "predictions.npz")
     (row, _), *_ = hardest(said.scores, said.targets, said.task, 1)
-    (event,) = events(run).Audio("hardest_test/1")
+    (event,) = events(run).Audio("sound/hardest_test-1")
     heard, rate = soundfile.read(io.BytesIO(event.encoded_audio_string))
     wave, _ = soundfile.read(runs.folder / "clips" / said.names[row])
     assert rate == 16_000

@@ -60,7 +60,7 @@ class ClassifierBoard:
             batch = on.read([found.clips[row]])
             if len(batch) and batch.waveform is not None:  # stored log-mels have no sound
                 length = min(int(batch.num_samples[0]), round(LONGEST_SOUND * rate))
-                on.board.audio(f"{self._hardest}/{number}", batch.waveform[0, :length], clips, rate)
+                on.board.audio(f"sound/{self._hardest}-{number}", batch.waveform[0, :length], clips, rate)
         embedded = embed_clips(on, found, self.labels.names, task)
         if embedded is not None:
             on.board.embedding(embedded.vectors, embedded.columns, embedded.pictures)

@@ -50,11 +50,12 @@ def write_opening(
 
 
 def play_examples(logbook: Book, examples: Sequence[Batch], sample_rate: int) -> None:
-    """The sound of the clips that are drawn at every evaluation, `log_mel/input` and so on; at most 10 s of each."""
+    """The sound of the clips that are drawn at every evaluation as `log_mel/input` and so on; at most 10 s of each."""
     for number, batch in enumerate(examples):
         if batch.waveform is not None:
             length = min(int(batch.num_samples[0]), round(_LONGEST_SOUND * sample_rate))
-            tag = "log_mel/input" + (f"-{number + 1}" if number else "")
+            # Not the tag of the pictures: TensorBoard shows one kind of thing of a tag, and they would be lost.
+            tag = "sound/input" + (f"-{number + 1}" if number else "")
             logbook.audio(tag, batch.waveform[0, :length], logbook.begins_at, sample_rate)
 
 

@@ -26,7 +26,8 @@ def clips_section(contenders: Sequence[Contender], count: int) -> Html:
         sounds = find_sounds([clip.name for clip in hard], runs, front_end)
     cards = [_card(clip, sounds.get(clip.name), front_end, contenders) for clip in hard]
     how = "The clips that most models get wrong, those with the highest loss first. Listen before you blame the "
-    how += "models: this is where wrong labels, cut or silent recordings and classes that overlap come to light."
+    how += "models: this is where wrong labels, cut or silent recordings and classes that overlap come to light. A "
+    how += "model says what is likeliest by the mean of its runs' probabilities; right counts runs."
     return section("clips", "Hardest clips", how, tag("div", *cards, class_="grid cards"))
 
 

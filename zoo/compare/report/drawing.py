@@ -118,7 +118,7 @@ def _as_element(text: str, told: str) -> Html:
     )
 
 
-def short_number(value: float, _position: object = None) -> str:
+def short_number(value: int | float, _position: object = None) -> str:
     """1200 as 1.2k, for the ticks of an axis."""
     size = abs(value)
     for limit, letter in ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
