@@ -129,7 +129,7 @@ def compare(
 
 
 def costs_by_contender(groups: Groups, out: Path) -> dict[str, Costs]:
-    """What the first run of each contender took. Its rate at inference is measured now, unless the table in `out` has it.
+    """What the first run of each contender took. Its rate at inference is measured, unless the table in `out` has it.
 
     Without that, the same comparison of the same runs would be another each time.
     """
