@@ -20,6 +20,7 @@ from zoo.recipe import (
     parse_recipe,
     read_recipe,
     recipe_differences,
+    recipe_files,
     recipes_folder,
     resolved,
 )
@@ -29,7 +30,7 @@ from zoo.train.interrupt import Interrupted
 from zoo.train.plan import Report
 from zoo.use.evaluate import evaluate_checkpoint
 
-RECIPES = sorted(recipes_folder().rglob("*.yaml"))
+RECIPES = recipe_files()
 SECTIONS = [
     "model",
     "init",

@@ -56,7 +56,6 @@ def test_the_wheel_holds_every_module_and_recipe(tmp_path: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     expected = {str(p.relative_to(ROOT)) for p in (ROOT / "zoo").rglob("*.py")}
     expected |= {"zoo/" + str(p.relative_to(ROOT)) for p in (ROOT / "recipes").rglob("*.yaml")}
-    expected |= {"zoo/" + str(p.relative_to(ROOT)) for p in (ROOT / "comparisons").glob("*.yaml")}
     expected |= {"zoo/checkpoints/catalogue.yaml"}
     assert expected <= names, sorted(expected - names)
 

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from zoo.cli import main
-from zoo.recipe import Recipe, recipes_folder, resolved
+from zoo.recipe import Recipe, recipe_files, recipes_folder, resolved
 from zoo.recipe.recipe import read_recipe
 from zoo.recipe.schema import EDITOR_LINE, SCHEMA_FILE, recipe_schema
 from zoo.recipe.strict_yaml import parse_document
 
-RECIPES = sorted(recipes_folder().rglob("*.yaml"))
+RECIPES = recipe_files()
 SCHEMA = recipe_schema()
 TYPES: dict[str, Any] = {
     "object": dict,

@@ -1,10 +1,11 @@
 """Recipes: YAML in, one frozen and checked value out, and back."""
 
-from zoo.recipe.files import find_recipe, head_comment, recipe_names, recipes_folder
+from zoo.recipe.files import COMPARISON, find_recipe, head_comment, recipe_files, recipe_names, recipes_folder
 from zoo.recipe.recipe import Recipe, dump_recipe, parse_recipe, read_recipe, recipe_differences, resolved
 from zoo.recipe.sections import EvaluateConfig, InitConfig, LogConfig, TrainConfig
 
 __all__ = [
+    "COMPARISON",
     "EvaluateConfig",
     "InitConfig",
     "LogConfig",
@@ -16,6 +17,7 @@ __all__ = [
     "parse_recipe",
     "read_recipe",
     "recipe_differences",
+    "recipe_files",
     "recipe_names",
     "recipes_folder",
     "resolved",

@@ -9,6 +9,8 @@ from zoo.errors import RecipeError
 from zoo.recipe.document import shortened
 from zoo.recipe.strict_yaml import shown_path
 
+COMPARISON = ".comparison.yaml"
+"""How the files end that lie among the recipes and name several of them (`zoo compare`)."""
 _FEW = 15
 """Names that a message lists."""
 
@@ -20,10 +22,15 @@ def recipes_folder() -> Path:
     return inside if inside.is_dir() else package.parent / "recipes"
 
 
+def recipe_files() -> list[Path]:
+    """The file of every recipe that comes along."""
+    return sorted(path for path in recipes_folder().rglob("*.yaml") if not path.name.endswith(COMPARISON))
+
+
 def recipe_names() -> list[str]:
     """Every recipe that comes along, as `find_recipe` takes it: `quickstart/pretrain`."""
     folder = recipes_folder()
-    return sorted(path.relative_to(folder).with_suffix("").as_posix() for path in folder.rglob("*.yaml"))
+    return sorted(path.relative_to(folder).with_suffix("").as_posix() for path in recipe_files())
 
 
 def find_recipe(name_or_path: str | Path) -> Path:

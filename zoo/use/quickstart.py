@@ -12,7 +12,8 @@ import torch
 from torch import nn
 
 from zoo import provenance
-from zoo.compare.matrix import costs_by_contender, run_once, write_comparison
+from zoo.compare.matrix import REPORT, costs_by_contender, run_once, write_comparison
+from zoo.compare.report import write_report
 from zoo.compare.row import Comparison, Row
 from zoo.compare.table import compare_summaries
 from zoo.evaluate.evaluation import extract_features
@@ -86,10 +87,13 @@ def quickstart(
         look=(
             f"took {seconds:.0f} s on {provenance.device_name(provenance.pick_device(scratch.train.device))}",
             f"tables: {out / 'comparison.md'} and comparison.json; a run folder for every row in {out}",
-            f"curves, log-mels (input, masked, reconstructed) and confusion matrices: tensorboard --logdir {out}",
+            f"curves, hardest clips to listen to, and what the models confuse: {out / REPORT}, a page for any browser",
+            f"more of it, and log-mels (input, masked, reconstructed): tensorboard --logdir {out}",
         ),
     )
     write_comparison(report, out)
+    folders = {name: [Path(str(run["folder"])) for run in runs] for name, runs in groups.items()}
+    write_report(folders, report.as_json(), out / REPORT, title="Quickstart")
     return report
 
 
