@@ -12,7 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 import scipy.stats
+import torch
 
+from zoo.compare.resampling import resampled_metric
 from zoo.compare.statistics import (
     Difference,
     holm,
@@ -22,6 +24,7 @@ from zoo.compare.statistics import (
     percentile_interval,
     resampled_counts,
 )
+from zoo.evaluate.predictions import Predictions
 
 EXPERIMENTS = 400
 TOLERANCE = 3 * math.sqrt(0.05 * 0.95 / EXPERIMENTS)
@@ -161,6 +164,31 @@ def test_over_folds_intervals_hold_the_true_difference() -> None:
         as_if_independent += _holds(over_folds(values, 0.0), truth)
     assert held / EXPERIMENTS >= 0.95 - TOLERANCE
     assert as_if_independent < held
+
+
+def test_intervals_of_map_hold_the_true_difference() -> None:
+    """A metric that is no mean over clips; the truth is what it is on as many clips, in the mean."""
+    random, clips = np.random.default_rng(9), 100
+    counts = resampled_counts(np.arange(clips), num=200)
+
+    def metrics(skill: float, targets: np.ndarray, hardness: np.ndarray, draws: np.ndarray) -> np.ndarray:
+        scores = targets * (skill + hardness[:, None]) + random.normal(size=targets.shape)
+        found = Predictions(
+            tuple(map(str, range(clips))), torch.tensor(scores), torch.tensor(targets), ("a", "b", "c"), "multi-label"
+        )
+        return resampled_metric("mAP", found, draws)
+
+    def experiment(draws: np.ndarray) -> np.ndarray:
+        targets = (random.random((clips, 3)) < 0.3).astype(np.float32)
+        hardness = random.normal(size=clips)
+        return metrics(1.6, targets, hardness, draws) - metrics(1.2, targets, hardness, draws)
+
+    truth = np.mean([experiment(np.ones((1, clips), np.float32))[0] for _ in range(1_000)])
+    held = 0
+    for _ in range(200):
+        found = experiment(np.concatenate([np.ones((1, clips), np.float32), counts]))
+        held += _holds(over_seeds(found[:1], found[1:, None], clips), float(truth))
+    assert held / 200 >= 0.95 - TOLERANCE * math.sqrt(EXPERIMENTS / 200)
 
 
 def test_one_seed_is_the_paired_t_test_over_clips() -> None:

@@ -1,6 +1,5 @@
 """A comparison as a YAML file: who is compared, over which seeds and folds, at which budget."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,7 +8,6 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from zoo.audio.front_ends import FrontEndConfig
 from zoo.compare.folds import Rule
 from zoo.config import Config
-from zoo.errors import RecipeError
 from zoo.recipe.document import Document, did_you_mean
 from zoo.recipe.plain_words import checked
 from zoo.recipe.recipe import folder_name
@@ -169,18 +167,6 @@ def read_comparison(path: str | Path) -> ComparisonConfig:
     document.check()
     assert isinstance(found, ComparisonConfig)
     return found
-
-
-def with_options(config: ComparisonConfig, options: Mapping[str, Any]) -> ComparisonConfig:
-    """With what the command line gives in the place of what the file says; None gives nothing.
-
-    Raises: RecipeError: the two do not fit together.
-    """
-    given = {key: value for key, value in options.items() if value is not None}
-    try:
-        return ComparisonConfig(**{**{name: getattr(config, name) for name in type(config).model_fields}, **given})
-    except ValueError as error:
-        raise RecipeError(f"compare: {' '.join(str(error).split())}") from None
 
 
 def _check_mapping(document: Document) -> None:
