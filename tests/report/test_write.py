@@ -179,7 +179,7 @@ def test_odd_values_in_a_summary(fake_run: FakeRun, tmp_path: Path) -> None:
 
 
 def test_a_pretraining_run_alone_shows_what_it_hides_and_guesses(fake_run: FakeRun, tmp_path: Path) -> None:
-    run = fake_run("hidden", command="pretrain", metric="loss", metrics={"loss": 2.5}, chance={}, task=None)
+    run = fake_run("hidden", command="pretrain", metric="loss", metrics={"loss": 2.5}, chance={})
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     pretext = {"loss/reconstruct": 1.0, "eval/pretext_accuracy": 0.3, "eval/pretext_chance": 0.02, "eval/loss": 2.5}
     (run / "metrics.jsonl").write_text("".join(json.dumps(line | pretext) + "\n" for line in lines))

@@ -1,6 +1,7 @@
 """Plots as pieces of the page: SVG whose texts and colours are the page's, so that they follow it into the dark."""
 
 import contextlib
+import html
 import io
 import re
 import warnings
@@ -112,7 +113,7 @@ def _as_element(text: str, told: str) -> Html:
     head, rest = text.split(">", 1)
     view = re.search(r'viewBox="[^"]*"', head)
     assert view is not None
-    label = told.replace("&", "&amp;").replace("<", "&lt;").replace('"', "&quot;")
+    label = html.escape(told)
     return Html(
         f'<svg {view.group()} role="img" aria-label="{label}" xmlns:xlink="http://www.w3.org/1999/xlink">{rest}'
     )
