@@ -80,6 +80,19 @@ def slow_class_metrics(scores: Scores, positive: Answers, task: str) -> list[dic
     return found
 
 
+def _cross_entropy(row: Sequence[float], truth: Sequence[bool], task: str) -> float:
+    """-log p of what is true; of several labels the mean over the classes."""
+    with localcontext() as context:
+        context.prec = _DIGITS
+        powers = [Decimal(score).exp() for score in row]
+        if task == "single-label":
+            return -float((powers[list(truth).index(True)] / sum(powers)).ln())
+        shares = [
+            power / (1 + power) if is_true else 1 / (1 + power) for power, is_true in zip(powers, truth, strict=True)
+        ]
+        return mean([-float(share.ln()) for share in shares])
+
+
 def slow_metrics(scores: Scores, positive: Answers, task: str) -> dict[str, float]:
     """All that `zoo.evaluate.metrics.classification_metrics` gives."""
     per_class = slow_class_metrics(scores, positive, task)
@@ -91,7 +104,9 @@ def slow_metrics(scores: Scores, positive: Answers, task: str) -> dict[str, floa
         clips = sum(values["support"] for values in per_class)
         return sum(v[name] * v["support"] for v in per_class if name in v) / clips if clips else math.nan
 
-    result: dict[str, float] = {}
+    result: dict[str, float] = {
+        "loss": mean([_cross_entropy(*pair, task) for pair in zip(scores, positive, strict=True)])
+    }
     if task == "single-label":
         result["accuracy"] = mean(
             [float(truth[list(row).index(max(row))]) for row, truth in zip(scores, positive, strict=True)]

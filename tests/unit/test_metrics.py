@@ -78,6 +78,7 @@ def test_classes_without_positives_are_left_out_and_counted() -> None:
         wide: Any = classification_metrics(wide_scores, wide_labels, task)
         assert wide.pop("classes_without_positives") == 2
         assert narrow.pop("classes_without_positives") == 0
+        assert (wide.pop("loss") < narrow.pop("loss")) == (task == "multi-label")  # sure, and right, of two more
         assert wide == pytest.approx(narrow, abs=1e-9)
 
 

@@ -14,6 +14,7 @@ _TITLES = {
     "precision_weighted": "precision, weighted",
     "recall_weighted": "recall, weighted",
     "f1_weighted": "F1, weighted",
+    "loss": "cross-entropy",
 }
 """Balanced accuracy is the macro recall."""
 _MOST_COLUMNS = 12

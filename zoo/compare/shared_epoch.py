@@ -35,8 +35,9 @@ def best_shared_epoch(
         values = [one[when].get(metric) for one in series.values()]
         known = [value for value in values if value is not None]
         mean = sum(known) / len(series)
-        if len(known) == len(series) and (best is None or mean > best[0]):
-            best = mean, when
+        value = -mean if metric == "loss" else mean
+        if len(known) == len(series) and (best is None or value > best[0]):
+            best = value, when
     if best is None:
         raise DataError(
             f"{', '.join(map(str, folders_by_fold.values()))}: found no evaluation that all folds share with a "

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from zoo.data.labels import Task
 from zoo.errors import DataError, ShapeError, ZooError
+from zoo.evaluate.answers import clip_losses
 from zoo.evaluate.class_metrics import ClassMetrics, class_metrics, rank_and_predict
 
 Metrics = dict[str, float | int]
@@ -29,11 +30,13 @@ def classification_metrics(
 ) -> Metrics:
     """The metrics of a whole set.
 
-    Keys: for single-label `accuracy` (over clips) and `balanced_accuracy` (mean recall); `mAP` average precision, `auc`
-    area under the ROC curve, each a mean over classes; `dprime`; `precision`, `recall`, `f1` (macro: means over
-    classes) and the same with `_weighted` (means weighted by the clips of a class); then two counts of classes,
-    `classes_without_positives` and `classes_without_negatives`. Means are over the classes that have positives, of
-    `auc` also negatives. A metric that no class defines is NaN; `dprime` is infinite where `auc` is 1 or 0.
+    Keys: `loss`, the mean cross-entropy (of several labels the mean of the binary ones), without the smoothing and the
+    weights of training; for single-label `accuracy` (over clips) and `balanced_accuracy` (mean recall); `mAP` average
+    precision, `auc` area under the ROC curve, each a mean over classes; `dprime`; `precision`, `recall`, `f1` (macro:
+    means over classes) and the same with `_weighted` (means weighted by the clips of a class); then two counts of
+    classes, `classes_without_positives` and `classes_without_negatives`. Means are over the classes that have
+    positives, of `auc` also negatives. A metric that no class defines is NaN; `dprime` is infinite where `auc` is 1 or
+    0.
 
     Args:
         scores: logits. For single-label, clips are ranked by the softmax. A multi-label class is predicted above 0.
@@ -45,7 +48,7 @@ def classification_metrics(
             task. ShapeError: sizes that differ.
     """
     check_scores(scores, targets, task, names)
-    metrics: Metrics = {}
+    metrics: Metrics = {"loss": float(clip_losses(scores.double(), targets.double(), task).mean())}
     if task == "single-label":
         _, is_predicted = rank_and_predict(scores, task)
         metrics["accuracy"] = float(is_predicted[targets.cpu().numpy() > 0.5].mean())

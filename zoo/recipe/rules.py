@@ -132,7 +132,8 @@ def metrics_for(objective: Objective, task: str | None) -> tuple[tuple[str, ...]
     """The metrics that can be measured, the default first, and for what; none for an objective without its task."""
     if isinstance(objective, MaskedPatchConfig):
         return ("loss",), "objective 'masked-patch'"
-    by_class = ("mAP", "auc", "f1", "precision", "recall", "f1_weighted", "precision_weighted", "recall_weighted")
+    macro = ("mAP", "auc", "f1", "precision", "recall")
+    by_class = (*macro, "f1_weighted", "precision_weighted", "recall_weighted", "loss")
     by_task = {None: (), "single-label": ("accuracy", "balanced_accuracy", *by_class), "multi-label": by_class}
     return by_task[task], f"data.task '{task}'"
 
