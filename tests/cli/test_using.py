@@ -45,34 +45,44 @@ def here(capsys: pytest.CaptureFixture[str]) -> Callable[..., Any]:
     return call
 
 
-def test_the_three_of_them(zoo: Zoo, run: Path, audio: Path, tmp_path: Path) -> None:
+def test_the_three_of_them(
+    here: Callable[..., Any], run: Path, audio: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "250")
+
+    def shown_by(*arguments: object) -> str:
+        code, out, _ = here(*arguments)
+        assert code == 0
+        return out
+
     (audio / "broken.wav").write_bytes(b"RIFF")
-    done = zoo("predict", run, audio, "--top-k", 2, "--json")
-    report = json.loads(done.stdout)
+    done = shown_by("predict", run, audio, "--top-k", 2, "--json")
+    report = json.loads(done)
     assert len(report["predictions"]) == 6
     assert all(len(one["labels"]) == 2 for one in report["predictions"])
     assert [Path(one["path"]).name for one in report["bad_audio"]] == ["broken.wav"]
-    shown = zoo("predict", run, audio, "--windows", 0.25, "--out", "events.csv").stdout
+    shown = shown_by("predict", run, audio, "--windows", 0.25, "--out", "events.csv")
     assert "[0].wav" in shown
     assert "0.00–0.25" in shown
     assert "left out: " in shown
     rows = list(csv.DictReader((tmp_path / "events.csv").read_text().splitlines()))
     assert {"path", "start", "stop", "rank", "label", "probability"} == set(rows[0])
     assert len(rows) == 3 * (5 * 2 + 3)
-    done = zoo("embed", run, audio, "--level", "frame", "--layers", "0,2", "--out", "e.parquet", "--json")
-    assert json.loads(done.stdout)["clips"] == 6
+    done = shown_by("embed", run, audio, "--level", "frame", "--layers", "0,2", "--out", "e.parquet", "--json")
+    assert json.loads(done)["clips"] == 6
     table = pyarrow.parquet.read_table(tmp_path / "e.parquet")
     assert table.column_names == ["path", "time", "layer", "embedding"]
-    shown = zoo("embed", run, audio, "--out", "e.npz").stdout
+    shown = shown_by("embed", run, audio, "--out", "e.npz")
     assert "6 vectors of 24 numbers (float32): level clip, layer 2" in shown
     (audio / "broken.wav").unlink()
     arguments = ["probe", run, audio, "--folds", 3, "--kind", "knn", "--kind", "linear", "--cache", "kept"]
-    first = zoo(*arguments, "--out", "probe.json").stdout
+    first = shown_by(*arguments, "--out", "probe.json")
     assert "trained, layer 2" in first
     assert "untrained, layer 2" in first
     assert "chance" in first
     assert "kept in kept" in first
-    again = json.loads(zoo(*arguments, "--json").stdout)
+    again = json.loads(shown_by(*arguments, "--json"))
     assert again["cache"]["trained"][0]["was_there"]
     assert again["rows"] == json.loads((tmp_path / "probe.json").read_text())["rows"]
     assert {row["kind"] for row in again["rows"]} == {"linear", "knn"}
@@ -102,7 +112,7 @@ def test_a_file_that_is_none_does_not_stop_the_rest(zoo: Zoo, run: Path, audio: 
         (["predict", "run", "sounds", "--labels", "gone.txt"], "gone.txt"),
         (["predict", "run", "sounds", "--device", "tpu"], "device: found 'tpu'"),
         (["predict", "run"], "Missing argument"),
-        (["predict", "run", "sounds", "--threshold", "2"], "0.0<=x<=1.0"),
+        (["predict", "run", "sounds", "--threshold", "2"], "less than or equal to 1"),
         (["embed", "run", "sounds"], "Missing option '--out'"),
         (["embed", "run", "sounds", "--out", "x.npz", "--layers", "9"], "from 0 to 2"),
         (["embed", "run", "sounds", "--out", "x.npy"], "expected .npz or .parquet"),
