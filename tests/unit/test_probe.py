@@ -1,6 +1,7 @@
 """Probes on a checkpoint: folds, caches, layers, and numbers worked out from the embeddings themselves."""
 
 import csv
+import functools
 import json
 import statistics
 from pathlib import Path
@@ -14,6 +15,7 @@ import torch
 import zoo
 from tests.unit.small_models import save_small
 from zoo.errors import CheckpointError, DataError, RecipeError, ShapeError
+from zoo.evaluate.attention import AttentionConfig
 from zoo.evaluate.metrics import classification_metrics
 from zoo.evaluate.probes import linear_scores
 from zoo.use.evaluate import uncounted
@@ -41,6 +43,11 @@ def tones(tmp_path: Path) -> Path:
     with (tmp_path / "meta.csv").open("w", newline="") as file:
         csv.writer(file).writerows([["filename", "label", "fold", "group"], *rows])
     return tmp_path / "meta.csv"
+
+
+@pytest.fixture(autouse=True)
+def _short_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("zoo.use.probe.AttentionConfig", functools.partial(AttentionConfig, steps=40, epochs=1))
 
 
 def _probe(run: Path, tones: Path, **options: Any) -> Any:

@@ -48,7 +48,7 @@ def make_splits(sets: Sequence[Manifest], fold: Sequence[str] | None, usable: Bo
     """One split for each fold that is tested, all or those of `fold`; one in all where there is a test manifest.
 
     Settings are chosen on the fold that follows the tested one, where at least two are left to learn from; else on a
-    quarter of the training clips, whole groups where every clip has one.
+    quarter of the training clips (one group, where there are fewer than four), whole groups where every clip has one.
 
     Args: `usable` says which rows can be used at all.
 
@@ -113,10 +113,11 @@ def _checked(split: Split) -> Split:
 def _inner_quarter(clips: Sequence[Clip]) -> Bool[Tensor, "n"] | None:
     by = _by(clips)
     units = {clip.group if by == "group" else clip.id for clip in clips}
-    if len(units) < _INNER_FOLDS:
+    num_folds = min(_INNER_FOLDS, len(units))
+    if num_folds < 2:
         return None
     with_ids = [replace(clip, id=f"{number} {clip.id}") for number, clip in enumerate(clips)]
-    return torch.tensor(assign_folds(with_ids, _INNER_FOLDS, by)) == 1
+    return torch.tensor(assign_folds(with_ids, num_folds, by)) == 1
 
 
 def _by(clips: Sequence[Clip]) -> By:
