@@ -10,8 +10,8 @@ def chance_levels(targets: Num[Tensor, "n cls"], task: Task) -> dict[str, float]
     """Metric -> its level for scores that do not depend on the clip; no metric where no clip has a class.
 
     loss: that of a model that gives every clip the shares of the classes. mAP: a random ranking's average precision is
-    the share of positives, averaged over classes. auc: one half, so that d' is 0. What counts predictions is that of the
-    simplest answer: for single-label always the most frequent class of the set, for multi-label yes to every class
+    the share of positives, averaged over classes. auc: one half, so that d' is 0. What counts predictions is that of
+    the simplest answer: for single-label always the most frequent class of the set, for multi-label yes to every class
     (whose recall of 1 says nothing, and is left out).
     """
     counts = targets.double().sum(dim=0)
