@@ -135,6 +135,7 @@ def test_folds_of_one_recipe_are_one_model(fake_run: FakeRun, tmp_path: Path) ->
 def test_a_comparison_names_its_runs_also_after_it_was_moved(fake_run: FakeRun, tmp_path: Path) -> None:
     runs = [str(fake_run("a", 0)), str(fake_run("a", 1))]
     cut = fake_run("a", 2, is_finished=False)
+    fake_run("a stranger")
     root = tmp_path / "runs"
     comparison = {"metric": "accuracy", "rows": [{"name": "A!", "runs": runs}]}
     (root / "comparison.json").write_text(json.dumps(comparison))

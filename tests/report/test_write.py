@@ -200,3 +200,10 @@ def test_a_pretraining_run_alone_shows_what_it_hides_and_guesses(fake_run: FakeR
         assert np.asarray(Image.open(io.BytesIO(base64.b64decode(content)))).mean() == 255
     assert "pretext accuracy over clips seen" in text
     assert "hidden: loss 2.500" in text
+
+
+def test_models_that_were_judged_on_other_clips_are_remarked_on(fake_run: FakeRun, tmp_path: Path) -> None:
+    groups = {name: [fake_run(name, judged_manifest=name)] for name in ("a", "b")}
+    assert "their numbers do not compare" in write_report(groups, None, tmp_path / "r.html").read_text()
+    same = {name: [fake_run(name, judged_manifest="the same")] for name in ("c", "d")}
+    assert "their numbers do not compare" not in write_report(same, None, tmp_path / "r.html").read_text()

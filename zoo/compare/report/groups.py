@@ -26,6 +26,8 @@ class Found:
 def find_groups(entries: Sequence[Path]) -> Found:
     """The models that some folders hold: run folders, folders that a comparison wrote, or any with runs below.
 
+    Of a comparison's folder those are taken that it names, and further runs of the same recipes (cut short, say).
+
     Runs of one recipe that differ in their seed, or in which folds of the same data they are trained and judged on, are
     runs of one model.
 
@@ -42,12 +44,16 @@ def find_groups(entries: Sequence[Path]) -> Found:
                 groups.setdefault(str(row["name"]), []).extend(folders)
                 hold_runs.add(entry)
     known = {folder.resolve() for folders in groups.values() for folder in folders}
+    kinds = {_kind(folder) for folders in groups.values() for folder in folders}
     loose: dict[Path, None] = {}
     for entry in entries:
         if not entry.is_dir():
             raise DataError(f"{entry}: found no folder - expected a run, or a folder with runs - check the path")
         below = [entry] if (entry / RECIPE).is_file() else sorted(path.parent for path in entry.rglob(RECIPE))
-        loose |= {folder: None for folder in below if folder.resolve() not in known}
+        strangers = entry in comparisons  # what else lies there was not compared
+        for folder in below:
+            if folder.resolve() not in known and not (strangers and _kind(folder) not in kinds):
+                loose[folder] = None
         if not below and entry not in hold_runs:
             raise DataError(
                 f"{entry}: found no run in it (no {RECIPE}) - expected a run folder, or one with runs below - "

@@ -106,7 +106,8 @@ def _cells(contender: Contender, row: Mapping[str, Any], metric: str | None) -> 
     if row.get("inference_clips_per_second"):
         cells["inference clips/s"] = f"{row['inference_clips_per_second']:,.0f}"
     if row.get("peak_memory_gib"):
-        cells["memory"] = f"{row['peak_memory_gib']:.2f} GiB"
+        about = "≈ " if row.get("memory_is_estimated") else ""
+        cells["memory"] = f"{about}{row['peak_memory_gib']:.2f} GiB"
     if row.get("pretraining_clips"):
         cells["pretraining"] = f"{row['pretraining_clips']:,} clips, {row.get('pretraining_seconds') or 0:,.0f} s"
     return cells
@@ -128,9 +129,23 @@ def _against_reference(row: Mapping[str, Any]) -> dict[str, str]:
 
 def _own_remarks(contenders: Sequence[Contender]) -> list[str]:
     """What can be said without a comparison."""
+    told = []
+    summaries = [run.summary for one in contenders for run in one.finished if run.summary]
+    judged = {str(s.get("judged_manifest") or s.get("eval_manifest")) for one in contenders for s in _firsts(one)}
+    if len(judged) > 1 or len({s.get("metric") for s in summaries}) > 1:
+        told.append(
+            "These models were judged on different clips, or by different metrics: their numbers do not compare."
+        )
     if all(len(one.finished) <= 1 for one in contenders) and len(contenders) > 1:
-        return ["One run each: differences within a few points may be noise. zoo compare --seeds 3 shows the spread."]
-    return []
+        told.append(
+            "One run each: differences within a few points may be noise. zoo compare --seeds 3 shows the spread."
+        )
+    return told
+
+
+def _firsts(contender: Contender) -> list[dict[str, Any]]:
+    """The summary of its first finished run; of folds each has clips of its own, alike for all models."""
+    return [run.summary for run in contender.finished[:1] if run.summary]
 
 
 class _Scale:
