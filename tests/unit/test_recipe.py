@@ -327,6 +327,7 @@ def test_a_change_of_kind_keeps_keys_and_says_which_do_not_fit() -> None:
         (PRETRAIN, ["schedule.warmup_clips=2000"], "schedule.warmup_clips: found 2000 for a run of 1000 clips"),
         (CLASSIFY, ["schedule={kind: passt}"], "schedule.warmup_epochs: found 5 for a run of 2 epochs"),
         (
+            CLASSIFY,
             ["schedule={kind: step}", "train.steps=9"],
             "schedule.warmup_steps: found 1000 for a run of 9 steps",
         ),
@@ -385,6 +386,7 @@ def test_the_number_of_classes_follows_the_data_unless_it_is_stated() -> None:
         (PRETRAIN, [], WindowConfig(long_clips="beginning")),
         (PRETRAIN, ["evaluate.long_clips=windows", "evaluate.overlap=0"], WindowConfig(overlap=0.0)),
         (
+            CLASSIFY,
             ["evaluate.long_clips=whole", "evaluate.max_seconds=9"],
             WindowConfig(long_clips="whole", max_seconds=9.0),
         ),
