@@ -109,7 +109,8 @@ def _of_crossval(found: dict[str, Any]) -> dict[str, Any]:
 def _place_of(run: str, entry: Path) -> Path | None:
     """The folder of a run as a comparison names it, also after the whole comparison was moved; None: it is gone."""
     parts = Path(run).parts
-    candidates = [Path(run), *(entry.joinpath(*parts[-depth:]) for depth in (3, 2, 1) if len(parts) >= depth)]
+    # Those below the comparison first: of a copy, the runs that were copied with it.
+    candidates = [*(entry.joinpath(*parts[-depth:]) for depth in (3, 2, 1) if len(parts) >= depth), Path(run)]
     return next((place for place in candidates if (place / RECIPE).is_file()), None)
 
 
