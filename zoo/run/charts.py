@@ -10,7 +10,9 @@ CHARTS: Charts = {
     "Metrics": {
         "accuracy": ["(train|eval|test)/(balanced_)?accuracy$"],
         "mean average precision and AUC": ["(eval|test)/(mAP|auc)$"],
-        "F1": ["(eval|test)/.*f1$"],
+        "F1": ["(eval|test)/f1"],
+        "precision and recall": ["(eval|test)/(precision|recall)"],
+        "d'": ["(eval|test)/dprime"],
         "masked patches found": ["pretext/.*", "eval/pretext_.*"],
         "at the end": ["final/.*"],
     },

@@ -242,12 +242,17 @@ def _one(
 def _row(features: str, layer: int, kind: Kind, of_folds: dict[str, dict[str, Any]]) -> ProbeRow:
     names = [name for name in next(iter(of_folds.values())) if name != "setting"]
 
-    def over(measure: Callable[[list[float]], float], least: int) -> Metrics:
+    def over(measure: Callable[[list[float | int]], float], least: int) -> Metrics:
         values = {name: [one[name] for one in of_folds.values() if not math.isnan(one[name])] for name in names}
         return {name: measure(some) if len(some) >= least else math.nan for name, some in values.items()}
 
-    deviation = over(statistics.stdev, 2) if len(of_folds) > 1 else None
+    deviation = over(_deviation, 2) if len(of_folds) > 1 else None
     return ProbeRow(features, layer, kind, over(statistics.fmean, 1), deviation, of_folds)
+
+
+def _deviation(values: list[float | int]) -> float:
+    """(n - 1); of an endless value, as d' where the AUC is 1, there is none."""
+    return statistics.stdev(values) if all(map(math.isfinite, values)) else math.nan
 
 
 def _plain(fold: dict[str, Any]) -> dict[str, Any]:
