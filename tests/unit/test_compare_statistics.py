@@ -78,6 +78,34 @@ def test_intervals_hold_the_true_difference_at_the_stated_rate(seeds: int, seed_
     assert 0.95 - TOLERANCE <= held <= 0.995, held
 
 
+@pytest.mark.slow
+def test_the_table_of_rates(capsys: pytest.CaptureFixture[str]) -> None:
+    """That of docs/comparing.md: pytest tests/unit/test_compare_statistics.py -m slow -s"""
+    num = 2_000
+    rows = []
+    for seeds in (1, 2, 3, 5):
+        for noise in (0.0, 0.1, 0.3):
+            random, truth = np.random.default_rng(seeds), _truth(0.8, 0.5, noise)
+            held, by_clips, declared = 0, 0, 0
+            for _ in range(num):
+                ours, theirs = _answers(random, [0.8, 0.5], seeds, noise)
+                held += _holds(_difference(ours, theirs, _counts(CLIPS)), truth)
+                clips = percentile_interval(_counts(CLIPS) @ (ours - theirs).mean(axis=0) / CLIPS)
+                assert clips is not None
+                by_clips += clips[0] <= truth <= clips[1]
+                declared += _difference(*_answers(random, [0.5, 0.5], seeds, noise), _counts(CLIPS)).p_value < 0.05
+            rows.append((seeds, noise, held / num, by_clips / num, declared / num))
+    with capsys.disabled():
+        print("\n| seeds | noise of a seed | interval holds the truth | the same, clips alone | declared when equal |")
+        for seeds, noise, *rates in rows:
+            print(f"| {seeds} | {noise or 'none'} | " + " | ".join(f"{rate:.3f}" for rate in rates) + " |")
+    tolerance = 3 * math.sqrt(0.05 * 0.95 / num)
+    for seeds, noise, held, _, declared in rows:
+        if seeds > 1 or not noise:  # one seed cannot know the noise of seeds
+            assert held >= 0.95 - tolerance, (seeds, noise)
+            assert declared <= 0.05 + tolerance, (seeds, noise)
+
+
 def test_no_difference_is_declared_where_there_is_none_but_the_luck_of_seeds() -> None:
     random = np.random.default_rng(0)
     declared, by_clips_alone = 0, 0

@@ -105,6 +105,8 @@ def test_entries_and_options_that_do_not_fit_are_told(tmp_path: Path) -> None:
         _asked(str(path), "quickstart/ast")
     with pytest.raises(RecipeError, match="expected a count"):
         _asked("quickstart/ast", seeds="few")
+    with pytest.raises(RecipeError, match=r"seeds: found 0 - expected: Input should be greater"):
+        _asked("quickstart/ast", seeds="0")
     with pytest.raises(RecipeError, match="exactly one of clips, flops, seconds"):
         _asked("quickstart/ast", budget={"clips": 1, "flops": 1.0})
 

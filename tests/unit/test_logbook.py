@@ -45,18 +45,19 @@ def test_what_json_lacks_becomes_null(tmp_path: Path) -> None:
     assert "NaN" not in (tmp_path / "metrics.jsonl").read_text()
 
 
-def test_images_audio_and_text(tmp_path: Path) -> None:
+def test_images_audio_and_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with Logbook(tmp_path) as book:
         book.image("log_mel/grey", np.linspace(0, 1, 12, dtype=np.float32).reshape(3, 4), 8)
         book.image("log_mel/one", torch.rand(1, 5, 6), 8)
         book.image("log_mel/colour", np.zeros((3, 5, 7), np.uint8), 8)
         book.image("log_mel/last", np.zeros((5, 8, 3), np.uint8), 8)
-        book.audio("audio/clip", torch.sin(torch.arange(100.0)), 8, sample_rate=16_000)
+        book.audio("audio/clip", 1.5 * torch.sin(torch.arange(100.0)), 8, sample_rate=16_000)  # clipped
         book.text("recipe", "    name: x")
     found = events(tmp_path)
     sizes = {tag: (found.Images(tag)[0].height, found.Images(tag)[0].width) for tag in found.Tags()["images"]}
     assert sizes == {"log_mel/grey": (3, 4), "log_mel/one": (5, 6), "log_mel/colour": (5, 7), "log_mel/last": (5, 8)}
     assert found.Audio("audio/clip")[0].sample_rate == 16_000
+    assert capsys.readouterr().out == ""  # stdout is for JSON
     assert "recipe/text_summary" in found.Tags()["tensors"]
 
 

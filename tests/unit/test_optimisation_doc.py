@@ -28,7 +28,7 @@ def _recipe(block: str) -> Recipe:
 
 
 def test_there_are_blocks() -> None:
-    assert len(BLOCKS) == 13
+    assert len(BLOCKS) == 14
 
 
 @pytest.mark.parametrize("block", BLOCKS)
@@ -47,13 +47,13 @@ def test_a_block_is_a_part_of_a_recipe_that_can_be_built(block: str) -> None:
 
 def test_the_released_optimisers() -> None:
     """5e-7 in the gradient of all parameters for AST and SSAST; AdamW, 1e-4 of everything for PaSST."""
-    released = [_recipe(block).optim for block in BLOCKS[:10]]
-    assert [optim.kind for optim in released] == ["adam"] * 7 + ["adamw"] * 3
+    released = [_recipe(block).optim for block in BLOCKS[:11]]
+    assert [optim.kind for optim in released] == ["adam"] * 8 + ["adamw"] * 3
     assert all(optim.decay == "all" for optim in released)
-    assert {optim.weight_decay for optim in released[:6]} == {5e-7}
-    assert {optim.betas for optim in released[:6]} == {(0.95, 0.999)}
-    assert {optim.weight_decay for optim in released[7:]} == {1e-4}
-    assert {optim.betas for optim in released[7:]} == {(0.9, 0.999)}
+    assert {optim.weight_decay for optim in released[:7]} == {5e-7}
+    assert {optim.betas for optim in released[:7]} == {(0.95, 0.999)}
+    assert {optim.weight_decay for optim in released[8:]} == {1e-4}
+    assert {optim.betas for optim in released[8:]} == {(0.9, 0.999)}
 
 
 def _defaults(*configs: type[Any]) -> dict[str, str]:

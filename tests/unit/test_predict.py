@@ -176,6 +176,8 @@ def test_windows_that_are_none(audio: Path, tmp_path: Path) -> None:
         (("windows", 0.01),): "windows: found 0.01 s",
         (("windows", 0.5), ("hop", 0.6)): "hop: found 0.6 s with windows of 0.5 s",
         (("windows", 0.5), ("hop", 0.0)): "hop: found 0 s",
+        (("windows", float("nan")),): "windows: found nan",
+        (("windows", 0.5), ("hop", float("inf"))): "hop: found inf",
         (("hop", 0.5),): "hop: found 0.5 s without windows",
         (("top_k", 0),): "top_k: found 0",
         (("threshold", 1.5),): "threshold: found 1.5",

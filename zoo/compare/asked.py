@@ -40,8 +40,10 @@ def comparison_asked(
         return ComparisonConfig(**values), overrides
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "compare"
-        raise RecipeError(f"{where}: {first['msg'].removeprefix('Value error, ')}") from None
+        key = str(first["loc"][0]) if first["loc"] else "compare"  # what follows names kinds of values
+        told = first["msg"].removeprefix("Value error, ")
+        given_was = "" if first["type"] == "value_error" else f"found {first['input']!r} - expected: "
+        raise RecipeError(f"{key}: {given_was}{told}") from None
 
 
 def _of_entries(paths: Sequence[str]) -> dict[str, Any]:

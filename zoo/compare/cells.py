@@ -6,7 +6,8 @@ from zoo.compare.row import Comparison, Row
 
 _NONE = "–"
 _MARKS = "¹²³⁴⁵⁶⁷⁸⁹"
-_LEFT_OUT_FIRST = ("train GFLOP/clip", "pretraining", "memory", "clips seen", "GFLOP/clip", "runs", "inference")
+_CLIPS = "95 %, clips alone"
+_LEFT_OUT_FIRST = (_CLIPS, "train GFLOP/clip", "pretraining", "memory", "clips seen", "GFLOP/clip", "runs", "inference")
 """Titles, in the order in which a narrow terminal does without them."""
 
 Table = tuple[list[str], list[list[str]]]
@@ -30,7 +31,7 @@ def results(report: Comparison) -> Table:
     tested = any(row.versus is not None for row in report.rows)
     header = ["model", report.metric, "runs"]
     if tested:
-        header[2:2] = [f"vs {report.reference}", "95 %", "p"]
+        header[2:2] = [f"vs {report.reference}", "95 %", "p", _CLIPS]
     rows = []
     for row in report.rows:
         cells = [_name(row, flags), _value(row), _runs(row)]
@@ -97,13 +98,17 @@ def _runs(row: Row) -> str:
 
 def _versus(row: Row, is_reference: bool) -> list[str]:
     if is_reference:
-        return ["reference", _NONE, _NONE]
+        return ["reference", _NONE, _NONE, _NONE]
     versus = row.versus
     if versus is None:
-        return [_NONE] * 3
-    low_high = f"{versus.interval[0]:+.3f} … {versus.interval[1]:+.3f}" if versus.interval else _NONE
+        return [_NONE] * 4
     p = versus.p_corrected
-    return [f"{versus.difference:+.3f}", low_high, _NONE if p is None else "< .001" if p < 0.001 else f"{p:.3f}"]
+    shown = _NONE if p is None else "< .001" if p < 0.001 else f"{p:.3f}"
+    return [f"{versus.difference:+.3f}", _interval(versus.interval), shown, _interval(versus.clips_interval)]
+
+
+def _interval(found: tuple[float, float] | None) -> str:
+    return _NONE if found is None else f"{found[0]:+.3f} … {found[1]:+.3f}"
 
 
 def _costs(row: Row) -> list[str]:

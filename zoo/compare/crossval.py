@@ -163,11 +163,15 @@ def _on_shared_epoch(result: Mapping[str, Any]) -> str:
     where, metric = result["shared_epoch"], result["metric"]
     unit = "epoch" if "epoch" in where else "clips"
     at_the_end, optimism = result["last"]["metrics"][metric], where["optimism"]
-    text = f"chosen on the judged clips: {unit} {where[unit]:,} of {where['shared']:,} evaluations"
+    text = f"chosen on the judged clips: {_when(where, unit)}, the best of {where['shared']:,} shared evaluations"
     if optimism is None:
         return text
     deviation = "" if at_the_end["deviation"] is None else f" ± {at_the_end['deviation']:.4f}"
     return f"{text}; the weights at the end have {metric} {at_the_end['mean']:.4f}{deviation}, {optimism:.4f} less"
+
+
+def _when(where: Mapping[str, Any], unit: str) -> str:
+    return f"after epoch {where[unit]:,}" if unit == "epoch" else f"after {where[unit]:,} clips"
 
 
 def _named(run: Mapping[str, Any], with_seed: bool) -> str:

@@ -211,6 +211,7 @@ def _judge_by_rule(groups: Groups, planned: Planned, rule: Rule) -> None:
                 metrics = {key: one["values"][fold] for key, one in result["metrics"].items()}
                 changed = {
                     "metrics": metrics,
+                    "of_shared_epoch": rule == "official",
                     "evaluation": f"{groups[name][i]['evaluation']}; {result['rule_in_words']}",
                 }
                 groups[name][i] = {**groups[name][i], **changed}

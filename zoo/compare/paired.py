@@ -1,5 +1,6 @@
 """Contenders against the reference: from what runs said of every clip to differences with intervals and tests."""
 
+import contextlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -118,11 +119,11 @@ def _over_folds(
     trained = float(np.mean([run.get("num_train_clips") or 0 for run in theirs]))
     share = judged / trained if trained else 1 / (len(folds) - 1)
     over = None
-    try:
-        resampled = [clips.over_folds(runs, folds) for runs in (ours, theirs)]
-        over = percentile_interval(resampled[0] - resampled[1])
-    except DataError:
-        pass  # the test over folds needs no predictions
+    # The predictions of a run are of its last weights, not of the epoch that the folds share.
+    if not any(run.get("of_shared_epoch") for run in (*ours, *theirs)):
+        with contextlib.suppress(DataError):  # the test over folds needs no predictions
+            resampled = [clips.over_folds(runs, folds) for runs in (ours, theirs)]
+            over = percentile_interval(resampled[0] - resampled[1])
     method = f"corrected resampled t-test over {len(folds)} folds, seeds averaged"
     return over_folds(means[0] - means[1], share), method, over
 
@@ -181,14 +182,14 @@ class _JudgedClips:
         if fold not in self._of_fold:
             run = next(run for run in self._reference if _fold(run) == fold)
             found = _read(str(run.get("folder") or ""))
-            groups = self._groups(Path(str(run["folder"])), found.names)
+            groups = self._groups(Path(str(run["folder"])), found.names, fold)
             operations = 2.0 * len(found.names) * float(found.targets.sum()) * self._num_runs
             num = int(np.clip(_MOST_OPERATIONS / max(operations, 1.0), _FEWEST_RESAMPLES, RESAMPLES))
             draws = resampled_counts(groups, num=num, seed=len(self._of_fold))  # of each fold its own
             self._of_fold[fold] = found.names, draws
         return self._of_fold[fold]
 
-    def _groups(self, folder: Path, names: Sequence[str]) -> Int[np.ndarray, "clip"]:
+    def _groups(self, folder: Path, names: Sequence[str], fold: str | None) -> Int[np.ndarray, "clip"]:
         """The group of each clip: as the manifest has it, else its file, of which it may be one of several cuts."""
         own = np.arange(len(names))
         try:
@@ -208,7 +209,10 @@ class _JudgedClips:
             self.in_words = f"{len(numbers):,} groups of clips"
         if len(numbers) < _FEW_GROUPS:
             what = "groups of clips" if len(numbers) < len(names) else "clips"
-            self.remarks.append(f"{len(numbers)} {what} are few: intervals are rough.")
+            remark = f"Fewer than {_FEW_GROUPS} judged {what}{'' if fold is None else ' in a fold'}: intervals over"
+            remark += " clips are rough."
+            if remark not in self.remarks:
+                self.remarks.append(remark)
         return np.array([numbers[group_of.get(name, name)] for name in names])
 
 

@@ -12,6 +12,8 @@ def data_warnings(recipe: Recipe, found: FoundData) -> list[str]:
     """Labels ignored, clips and groups on both sides, classes without a training clip, thin folds, classes balanced
     twice, band edges that stay where they are."""
     told = [f"data.{name}: {one.in_words()}" for name, one in found.unknown.items() if one.names]
+    if recipe.optim.freeze != "none" and recipe.init.path is None:
+        told.append("optim.freeze: keeps fresh weights that nothing has trained - set init.from=CHECKPOINT")
     judged = f"{found.num_judged:,}"
     if found.num_overlap:
         told.append(f"{found.num_overlap:,} of {judged} evaluation clips are trained on too: that is memory")

@@ -127,7 +127,8 @@ class Logbook:
         if waveform.ndim != 1:
             raise ShapeError(f"{tag}: found a waveform of {tuple(waveform.shape)} - expected (S,)")
         with self._refusals_told():
-            self._writer.add_audio(tag, waveform[None], clips, sample_rate=sample_rate)
+            # Clipped here, for the writer would print a line to stdout about it.
+            self._writer.add_audio(tag, waveform[None].clip(-1, 1), clips, sample_rate=sample_rate)
 
     def text(self, tag: str, text: str, clips: int = 0) -> None:
         """Markdown; indent by four spaces what has to stay as it is."""

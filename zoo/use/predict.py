@@ -1,5 +1,6 @@
 """What a trained classifier says of audio: one answer a clip, or one every so many seconds."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -158,6 +159,9 @@ def window_samples(
     """
     if windows is None:
         raise RecipeError(f"hop: found {hop:g} s without windows - expected both - give the length of a window too")
+    for name, seconds in (("windows", windows), ("hop", hop)):
+        if seconds is not None and not math.isfinite(seconds):
+            raise RecipeError(f"{name}: found {seconds} - expected a number of seconds - choose one")
     rate = measure.sample_rate
     n_frames = ready.model.config.n_frames
     longest = n_frames if ready.padding == "as_source" else getattr(ready.model, "max_frames", None)

@@ -243,8 +243,11 @@ def _row(features: str, layer: int, kind: Kind, of_folds: dict[str, dict[str, An
     names = [name for name in next(iter(of_folds.values())) if name != "setting"]
 
     def over(measure: Callable[[list[float | int]], float], least: int) -> Metrics:
-        values = {name: [one[name] for one in of_folds.values() if not math.isnan(one[name])] for name in names}
-        return {name: measure(some) if len(some) >= least else math.nan for name, some in values.items()}
+        values = {name: [one[name] for one in of_folds.values()] for name in names}
+        return {
+            name: measure(some) if len(some) >= least and not any(map(math.isnan, some)) else math.nan
+            for name, some in values.items()
+        }
 
     deviation = over(_deviation, 2) if len(of_folds) > 1 else None
     return ProbeRow(features, layer, kind, over(statistics.fmean, 1), deviation, of_folds)
