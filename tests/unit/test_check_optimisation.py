@@ -18,6 +18,8 @@ def test_frozen_weights_are_not_counted_as_trained() -> None:
     frozen = check_recipe("quickstart/ast", [*SMALL, "optim.freeze=backbone"])
     assert frozen["parameters"] == whole["parameters"]
     assert frozen["trained_parameters"] == 32 + 17 * 527
+    assert any(warning.startswith("optim.freeze: keeps fresh weights") for warning in frozen["warnings"])
+    assert "warnings" not in whole
 
 
 @pytest.mark.parametrize(
