@@ -141,9 +141,12 @@ def test_runs_without_predictions_or_of_another_task_are_no_obstacle(fake_run: F
     damaged = fake_run("damaged")
     (damaged / "predictions.npz").write_bytes(b"PK nothing")
     (damaged / "summary.json").write_text('{"metrics"')
-    groups = {"old": [old], "other": [other], "damaged": [damaged], "whole": [fake_run("whole")]}
+    half = fake_run("half")
+    (half / "predictions.npz").write_bytes(b"PK nothing")
+    groups = {"old": [old], "other": [other], "damaged": [damaged], "half": [half], "whole": [fake_run("whole")]}
     text, page = _read(write_report(groups, None, tmp_path / "r.html"))
     assert "clips" in page.ids
+    assert "finished, but its predictions.npz cannot be read, so parts lack it" in text
     assert "summary.json cannot be read" in text
 
 

@@ -56,6 +56,30 @@ def test_a_single_run_has_no_deviation_and_says_so() -> None:
     assert not any("noise" in r for r in compare_summaries({"a": [summary(0.5), summary(0.6)]}).remarks)
 
 
+def test_a_run_that_is_given_twice_is_refused() -> None:
+    once, twice = (summary(0.5, seed=0, fold="1", folder=folder) for folder in ("x", "y"))
+    with pytest.raises(DataError, match=r"two runs of 'a' with fold 1, seed 0 \(x, y\)"):
+        compare_summaries({"a": [once, twice]})
+    assert len(compare_summaries({"a": [once, {**twice, "fold": "2"}]}).rows[0].values) == 2
+
+
+def test_other_folds_are_other_clips() -> None:
+    groups = {"a": [summary(0.5, fold="1", seed=0)], "b": [summary(0.6, fold="2", seed=0, judged_manifest="other")]}
+    with pytest.raises(DataError, match="judged on other folds - a: 1; b: 2"):
+        compare_summaries(groups)
+    assert len(compare_summaries(groups, allow_unfair=True).rows) == 2
+    # Of a contender whose run failed, what is left is shown.
+    second = summary(0.5, fold="2", seed=0, judged_manifest="other")
+    both = {"a": [*groups["a"], second], "b": groups["b"]}
+    assert len(compare_summaries(both, failed={"b": ["fold 1: diverged"]}).rows) == 2
+
+
+def test_clips_that_could_not_be_used_are_told() -> None:
+    bad = {"train": {"unusable_clips": ["x.wav: empty"]}, "eval": {"unusable_clips": ["x.wav: empty", "y.wav: text"]}}
+    (remark,) = (one for one in compare_summaries({"a": [summary(0.5, bad_audio=bad)]}).remarks if "used" in one)
+    assert "x.wav: empty, y.wav: text" in remark
+
+
 @pytest.mark.parametrize(
     ("key", "value", "words"),
     [

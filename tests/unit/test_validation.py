@@ -59,5 +59,5 @@ def test_the_same_clips_in_any_order_of_the_rows_and_others_with_another_seed() 
 
 
 def test_too_few_groups_are_told() -> None:
-    with pytest.raises(DataError, match=r"data\.validation: 3 groups for 10 folds"):
+    with pytest.raises(DataError, match=r"data\.validation: found 3 groups in m\.csv to set a share of 0\.1 aside"):
         set_aside(_clips(60, groups=3), ValidationConfig())

@@ -8,7 +8,7 @@ from typing import Any
 
 from zoo import disk
 from zoo.compare.crossval_table import as_markdown
-from zoo.compare.finished import read_summary
+from zoo.compare.finished import read_summary, unusable_in_words
 from zoo.compare.folds import RULES, Rule, fold_recipes, fold_results, spread
 from zoo.compare.matrix import TrainingDisplay, run_once
 from zoo.data.problems import listed
@@ -152,6 +152,7 @@ def _remarks(
         told.append(f"not run yet: {listed(runs)} - the same command again runs them")
     told += [f"failed: {_named(run, len(done) > 1)}: {run['error']}" for run in failed]
     folders = [folder for folders in done.values() for folder in folders.values()]
+    told += unusable_in_words(read_summary(folder) for folder in folders)
     warnings = dict.fromkeys(warning for folder in folders for warning in read_summary(folder).get("warnings", []))
     told += list(warnings)[:_WARNINGS_SHOWN]
     if len(warnings) > _WARNINGS_SHOWN:

@@ -82,6 +82,35 @@ def check_comparable(
     return differing(groups, flagged)
 
 
+def check_runs(groups: Groups, excused: Sequence[str] = (), allow_unfair: bool = False) -> None:
+    """Refuses runs that are counted twice, and contenders that are judged on other folds than the first.
+
+    Args: `excused`: contenders of which a run failed, and so may lack folds.
+
+    Raises: DataError.
+    """
+    for name, summaries in groups.items():
+        known: dict[tuple[str, str], str] = {}
+        for summary in summaries:
+            run = (str(summary.get("fold")), str(summary.get("seed")))
+            folder = str(summary.get("folder", name))
+            if summary.get("seed") is not None and known.setdefault(run, folder) != folder:
+                fold = "" if summary.get("fold") is None else f"fold {run[0]}, "
+                raise DataError(
+                    f"compare: two runs of '{name}' with {fold}seed {run[1]} ({known[run]}, {folder}) - expected each "
+                    "once - leave one out, or make two contenders of them"
+                )
+    folds = {name: {str(summary.get("fold")) for summary in summaries} for name, summaries in groups.items()}
+    reference = next(iter(groups))
+    for name in [] if allow_unfair or reference in excused else groups:
+        if folds[name] != folds[reference] and name not in excused:
+            told = "; ".join(f"{one}: {', '.join(sorted(folds[one]))}" for one in (reference, name))
+            raise DataError(
+                f"compare: the runs are judged on other folds - {told} - expected the same for all, else numbers "
+                "mislead - or look at them all the same, flagged, with --allow-unfair"
+            )
+
+
 def differing(groups: Groups, keys: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
     """Contender -> the words of the keys in which it differs from the first contender."""
     reference, *others = groups

@@ -1,9 +1,11 @@
 """What a finished run left in its folder: its summary and its recipe."""
 
 import json
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from zoo.data.problems import listed
 from zoo.errors import DataError
 from zoo.recipe import Recipe, parse_recipe
 
@@ -28,3 +30,12 @@ def written_recipe(folder: Path) -> Recipe:
         return parse_recipe(path.read_text(encoding="utf-8"), str(path))
     except OSError as error:
         raise DataError(f"{path}: {error.strerror} - expected a run folder, which has its recipe") from None
+
+
+def unusable_in_words(summaries: Iterable[Mapping[str, Any]]) -> list[str]:
+    """A line on the clips that runs could not use, if there are any."""
+    sets = [one for summary in summaries for one in (summary.get("bad_audio") or {}).values()]
+    found = list(dict.fromkeys(line for one in sets for line in one.get("unusable_clips", [])))
+    if not found:
+        return []
+    return [f"Clips that could not be used, and are in no number: {listed(found, 3)} (bad_audio.jsonl of each run)."]

@@ -7,7 +7,8 @@ from typing import Any
 
 from zoo.compare.cells import flags_of, mark_of
 from zoo.compare.costs import Costs
-from zoo.compare.fairness import check_comparable
+from zoo.compare.fairness import check_comparable, check_runs
+from zoo.compare.finished import unusable_in_words
 from zoo.compare.paired import against_reference
 from zoo.compare.row import Comparison, Row, Versus
 from zoo.errors import DataError
@@ -96,6 +97,7 @@ def compare_summaries(
         raise DataError(f"reference: '{reference}' - expected one of {', '.join(groups)} - choose one of them")
     if reference in done:
         done = {reference: done[reference], **done}
+    check_runs(done, tuple(failed), allow_unfair)
     differing = check_comparable(done, allow_unfair, ("clips",) if clips_may_differ else ())
     metric = metric or str(flat[0][1]["metric"])
     plain = {name: row_from_summaries(name, summaries, metric) for name, summaries in done.items()}
@@ -155,6 +157,7 @@ def _with_remarks(
     for name, summaries in done.items():
         if any("optimistic" in str(summary.get("evaluation")) for summary in summaries):
             remarks.append(f"{name}: its weights, or its epoch, were chosen on the judged clips: optimistic.")
+    remarks += unusable_in_words([summary for summaries in done.values() for summary in summaries])
     remarks += [f"Failed: {line}" for line in report.failures]
     if report.failures:
         remarks.append("Runs that failed are in no mean: what is left of their contenders may flatter.")

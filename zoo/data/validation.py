@@ -6,8 +6,10 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from zoo.config import Config
-from zoo.data.folds import By, assign_folds, fold_notes
+from zoo.data.folds import By, assign_folds
 from zoo.data.manifest import Manifest
+from zoo.data.problems import listed
+from zoo.errors import DataError
 
 
 class ValidationConfig(Config):
@@ -36,11 +38,19 @@ def set_aside(train: Manifest, config: ValidationConfig) -> tuple[Manifest, Mani
     Raises: DataError for fewer clips or groups than it takes.
     """
     by, num_folds = config.chosen_by(train), round(1 / config.share)
-    source = f"{train.source}: data.validation"
-    folds = assign_folds(train.clips, num_folds, by, config.seed, source)
+    units = len({clip.group for clip in train.clips}) if by == "group" else len(train)
+    if units < num_folds:
+        what = "groups" if by == "group" else "clips"
+        raise DataError(
+            f"data.validation: found {units:,} {what} in {train.source} to set a share of {config.share:g} aside from "
+            f"- expected {num_folds} at least - raise data.validation.share, or add clips"
+        )
+    folds = assign_folds(train.clips, num_folds, by, config.seed, f"{train.source}: data.validation")
     kept, watched = (
         tuple(clip for clip, fold in zip(train.clips, folds, strict=True) if (fold == 1) == is_watched)
         for is_watched in (False, True)
     )
-    notes = fold_notes(train.clips, num_folds, by, source)
+    seen, trained = ({name for clip in side for name in clip.labels} for side in (watched, kept))
+    absent = listed(sorted(trained - seen)) if trained - seen else ""
+    notes = (f"data.validation: none of the {len(watched):,} watched clips is of {absent}",) if absent else ()
     return replace(train, clips=kept, notes=(*train.notes, *notes)), replace(train, clips=watched, notes=())

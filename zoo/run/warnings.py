@@ -7,6 +7,8 @@ from zoo.objectives.classification import ClassificationConfig
 from zoo.recipe import Recipe
 from zoo.run.data import FoundData, num_shared
 
+_FEW = 20
+
 
 def data_warnings(recipe: Recipe, found: FoundData) -> list[str]:
     """Labels ignored, clips and groups on both sides, classes without a training clip, thin folds, classes balanced
@@ -14,6 +16,8 @@ def data_warnings(recipe: Recipe, found: FoundData) -> list[str]:
     told = [f"data.{name}: {one.in_words()}" for name, one in found.unknown.items() if one.names]
     if recipe.optim.freeze != "none" and recipe.init.path is None:
         told.append("optim.freeze: keeps fresh weights that nothing has trained - set init.from=CHECKPOINT")
+    if recipe.evaluate.select == "best" and found.eval is not None and len(found.eval) < _FEW:
+        told.append(f"evaluate.select: best is chosen by {len(found.eval)} watched clips, so by luck")
     judged = f"{found.num_judged:,}"
     if found.num_overlap:
         told.append(f"{found.num_overlap:,} of {judged} evaluation clips are trained on too: that is memory")

@@ -17,7 +17,7 @@ class Interrupted(Exception):  # noqa: N818 - nothing is wrong
         self.signal = signal.Signals(number)
         super().__init__(
             f"interrupted by {self.signal.name} after {clips} clips; the checkpoint is written, and the same command "
-            "with --resume goes on from it"
+            "(of pretrain and finetune with --resume) goes on from it"
         )
 
     @property

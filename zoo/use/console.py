@@ -96,7 +96,7 @@ class Console:
                 now = time.monotonic()
                 if now - last >= _PLAIN_EVERY_SECONDS:
                     last = now
-                    self.say(f"{title}: {done:,}/{total:,} {unit}  {done / max(now - began, 1e-9):.0f} {unit}/s")
+                    self.say(f"{title}: {done:,}/{total:,} {unit}  {_rate(done, total, now - began, unit)}")
 
             yield tell
             return
@@ -250,6 +250,13 @@ class _Saying(logging.Handler):
 def _news(news: Report) -> str:
     loss = "–" if news.loss is None else f"{news.loss:.4f}"
     return f"loss {loss}  {news.clips_per_second:.0f} clips/s"
+
+
+def _rate(done: int, total: int, seconds: float, unit: str) -> str:
+    """`12 clips/s`; of slow work the seconds of each, and of all that is left."""
+    if done >= seconds or not done:
+        return f"{done / max(seconds, 1e-9):.0f} {unit}/s"
+    return f"{seconds / done:.1f} s each, {(total - done) * seconds / done:,.0f} s left"
 
 
 def _pair(sizes: list[int]) -> str:

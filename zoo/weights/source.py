@@ -38,10 +38,12 @@ def find_checkpoint(path: str | Path) -> Path:
         if (folder / WEIGHTS).is_file():
             return folder
     names = sorted(entry.name for entry in path.iterdir())[:6]
+    runs = sorted(one.parent for depth in ("*", "*/*") for one in path.glob(f"{depth}/checkpoints"))
+    inside = f", and runs such as {runs[0]}," if runs else ""
     raise CheckpointError(
-        f"{path}: a folder with {', '.join(names) or 'nothing'} in it - expected a run folder (with checkpoints/last), "
-        f"a checkpoint folder (with {WEIGHTS} and {CONFIG}), a .pth file, a Hugging Face folder, or a "
-        f"name that 'zoo checkpoints' lists"
+        f"{path}: a folder with {', '.join(names) or 'nothing'} in it{inside} - expected a run folder (with "
+        f"checkpoints/last), a checkpoint folder (with {WEIGHTS} and {CONFIG}), a .pth file, a Hugging Face folder, or "
+        f"a name that 'zoo checkpoints' lists"
     )
 
 

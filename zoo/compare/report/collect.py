@@ -75,10 +75,15 @@ class Run:
             return None
 
     @property
+    def has_damaged_predictions(self) -> bool:
+        """Whether it kept what cannot be read."""
+        return (self.folder / PREDICTIONS).is_file() and self.predictions is None
+
+    @property
     def state(self) -> str:
         """In words, for the list of runs that are not as they should be."""
         if self.summary is not None:
-            return "finished"
+            return f"finished, but its {PREDICTIONS} cannot be read" if self.has_damaged_predictions else "finished"
         if self.bad_steps:
             return f"stopped after {self.clips:,} clips: a step was not finite ({', '.join(self.bad_steps)})"
         return f"not finished: {self.clips:,} clips seen" if self.lines else "not finished: nothing logged"

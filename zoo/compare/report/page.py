@@ -74,7 +74,11 @@ def _facts(contenders: Sequence[Contender]) -> Html:
     facts = [f"{len(contenders)} models" if len(contenders) > 1 else "1 model"]
     num_runs = sum(len(one.runs) for one in contenders)
     facts.append(f"{num_runs} runs" if num_runs > 1 else "1 run")
-    for key, form in (("num_eval_clips", "{:,} judged clips"), ("num_train_clips", "{:,} training clips")):
+    folds = {str(s["judged_manifest"]) for s in summaries if s.get("judged_manifest")}
+    each = " a fold" if len(folds) > 1 else ""
+    if each:
+        facts.append(f"{len(folds)} folds")
+    for key, form in (("num_eval_clips", f"{{:,}} judged clips{each}"), ("num_train_clips", "{:,} training clips")):
         values = sorted({int(s[key]) for s in summaries if isinstance(s.get(key), int) and s[key]})
         if values:
             told = form.format(values[-1])

@@ -202,6 +202,8 @@ def runs_section(contenders: Sequence[Contender]) -> Html:
     whole = table(header, [_run_cells(*pair) for pair in everything], class_="runs")
     parts.append(details(f"All {len(everything):,} runs", whole))
     warnings = dict.fromkeys(str(text) for _, run in everything for text in (run.summary or {}).get("warnings") or [])
+    damaged = [f"{run.folder}: {run.state}, so parts lack it" for _, run in everything if run.has_damaged_predictions]
+    warnings |= dict.fromkeys(damaged)
     if warnings:
         parts.append(tag("ul", *(tag("li", text) for text in warnings), class_="remarks"))
     how = "All runs have finished. The folder of a run has its recipe, log, checkpoints and predictions."
