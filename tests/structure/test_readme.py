@@ -23,7 +23,7 @@ COMMANDS = [
 def test_the_two_commands_stand_at_the_top() -> None:
     quickstart, tests = re.findall(r"```sh\n(python3 -m venv .*?)\n```", README)
     assert quickstart.endswith(".venv/bin/zoo quickstart")
-    assert tests.endswith(".venv/bin/python -m pytest -n 2")
+    assert tests.endswith(".venv/bin/python -m pytest -n 2 --dist worksteal")
     for command in (quickstart, tests):
         assert "-c constraints.txt" in command
     assert README.index(tests) < README.index("## ")
@@ -32,7 +32,7 @@ def test_the_two_commands_stand_at_the_top() -> None:
 def test_the_gate_runs_the_readmes_tests() -> None:
     gate = (ROOT / ".ci/run").read_text()
     assert "--constraint constraints.txt --editable '.[dev,quickstart]'" in gate
-    assert gate.rstrip().endswith("python -m pytest -n 2")
+    assert gate.rstrip().endswith("python -m pytest -n 2 --dist worksteal")
 
 
 def test_readme_names_commands() -> None:

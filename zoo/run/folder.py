@@ -46,12 +46,10 @@ def check_folder(recipe: Recipe, out: Path, resume: bool) -> Path | None:
         return None
     if out.is_file():
         raise RecipeError(f"{out}: a file - expected a folder for the run - choose another --out")
-    if not resume:
-        raise RecipeError(
-            f"{out}: not empty - expected a new run folder - add --resume to go on with the run in it, "
-            "or choose another with --out"
-        )
     written = out / RECIPE
+    if not resume:
+        cure = "add --resume to go on with the run in it, or " if written.is_file() else ""
+        raise RecipeError(f"{out}: not empty - expected a new run folder - {cure}choose another with --out")
     if not written.is_file():
         raise RecipeError(f"{out}: holds no run (no {RECIPE}) - expected a run or a new folder - choose another --out")
     found = latest(out / "checkpoints")

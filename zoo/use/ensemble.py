@@ -59,7 +59,9 @@ def ensemble(
         DataError: members with other labels.
     """
     if len(checkpoints) < 2:
-        raise CheckpointError(f"ensemble: found {len(checkpoints)} checkpoint - expected two or more - name more")
+        raise CheckpointError(
+            f"ensemble: found {len(checkpoints)} checkpoint - expected two or more, and then a manifest - name more"
+        )
     if out is not None and not weights:
         raise CheckpointError("--out: found without --weights - expected both, for a model is written - add --weights")
     if out is not None and out.exists() and (out.is_file() or any(out.iterdir())):

@@ -25,7 +25,7 @@ def show_evaluated(console: Console, result: dict[str, Any]) -> None:
     for warning in result.get("warnings", []):
         console.say(f"• {warning}")
     if result["bad_clips"]:
-        console.say(f"{result['bad_clips']} unusable files were left out:")
+        console.say(f"{result['bad_clips']} unusable left out:")
         for line in result["bad_audio"][:_FILES_SHOWN]:
             console.say(f"  {line['path']}: {line['reason']}")
 

@@ -9,7 +9,7 @@ def show_report(console: Console, report: dict[str, Any]) -> None:
     """What is in the report, what is not yet, and how to look at it."""
     num_runs = sum(len(one["runs"]) for one in report["models"])
     console.say(
-        f"{len(report['models'])} models, {num_runs} runs: {', '.join(one['name'] for one in report['models'])}"
+        f"models: {len(report['models'])}, runs: {num_runs}: {', '.join(one['name'] for one in report['models'])}"
     )
     for one in report["models"]:
         for folder in one["unfinished"]:
