@@ -204,7 +204,10 @@ def test_half_precision_is_that_of_the_run(tone_folder: Callable[..., Path], tmp
     assert losses["bf16"] == pytest.approx(losses["fp32"], rel=0.1)
 
 
-def test_tables_for_people(planted: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_tables_for_people(
+    planted: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "400")  # names of temporary folders may be long
     step = run_step(FINETUNE, planted, PLANTED_GAIN, "train.batch_size=8")
     show_replay(Console(), replay(box_of(step, tmp_path / "[bold]")))
     shown = capsys.readouterr().out

@@ -12,12 +12,14 @@ import numpy as np
 from jaxtyping import Bool, Float
 from scipy.special import ndtri
 
+from zoo.evaluate.answers import clip_losses
 from zoo.evaluate.class_metrics import rank_and_predict
 from zoo.evaluate.predictions import Predictions
 
 _COLUMNS = 512
 """Clips of a class that are compared with all others at once: what bounds the memory."""
 
+_LOSS = "loss"
 Weights = Float[np.ndarray, "resample clip"]
 Scores = Float[np.ndarray, "clip cls"]
 Positives = Bool[np.ndarray, "clip cls"]
@@ -29,6 +31,9 @@ def resampled_metric(metric: str, found: Predictions, counts: Weights) -> Resamp
 
     Args: `counts`: how often each clip was drawn, as float32.
     """
+    if metric == _LOSS:
+        losses = clip_losses(found.scores, found.targets, found.task).numpy()
+        return (counts @ losses) / counts.sum(axis=1)
     is_positive = found.targets.numpy() > 0.5
     ranking, is_predicted = rank_and_predict(found.scores, found.task)
     if metric in _BY_DECISION:
@@ -38,7 +43,7 @@ def resampled_metric(metric: str, found: Predictions, counts: Weights) -> Resamp
 
 def is_resampled(metric: str) -> bool:
     """Whether `resampled_metric` knows it."""
-    return metric in _BY_DECISION or metric in _BY_RANK
+    return metric == _LOSS or metric in _BY_DECISION or metric in _BY_RANK
 
 
 def _accuracy(is_predicted: Positives, is_positive: Positives, counts: Weights) -> Resampled:
