@@ -7,6 +7,11 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from hypothesis import settings
+
+# How long an example takes is no property: other tests run beside it.
+settings.register_profile("zoo", deadline=None)
+settings.load_profile("zoo")
 
 PLANTED_GAIN = "augment.gain_db=[80, 80]"
 

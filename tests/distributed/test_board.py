@@ -21,6 +21,6 @@ def test_the_main_process_shows_what_one_process_shows(sounds: Path, tmp_path: P
         found[processes] = {kind: set(tags[kind]) for kind in ("images", "audio", "tensors")}
         rows = [line.split("\t") for line in (out / "projector/clips.tsv").read_text().splitlines()]
         found[processes] |= {"clips": [row[-1] for row in rows], "loss": [float(row[-2]) for row in rows[1:]]}
-    assert "hardest/2" in found[1]["audio"]
+    assert "sound/hardest-2" in found[1]["audio"]
     assert found[2].pop("loss") == pytest.approx(found[1].pop("loss"), rel=1e-3)
     assert found[1] == found[2]

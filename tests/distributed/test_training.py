@@ -17,7 +17,7 @@ from tests.cli.conftest import environment
 from tests.distributed.conftest import TIMEOUT, run, torchrun, workers_of
 from tests.distributed.one_step import TINY
 
-WRITTEN = "the checkpoint is written, and the same command with --resume goes on from it"
+WRITTEN = "the checkpoint is written, and the same command (of pretrain and finetune with --resume) goes on from it"
 NOT_REPEATABLE = ("seconds", "perf/", "data/seconds_waiting")
 
 
