@@ -12,6 +12,7 @@ from zoo.audio.ast_front_end import AstFrontEndConfig
 from zoo.audio.picture import draw_log_mels
 from zoo.evaluate.answers import caption, clip_losses, hardest, probabilities, top_answers, true_labels
 from zoo.evaluate.class_bars import class_bars, class_scores, shown_classes
+from zoo.evaluate.class_metrics import class_metrics
 from zoo.evaluate.embedded import spread_over_classes, thumbnail
 from zoo.evaluate.pictures import confusion_picture
 from zoo.evaluate.pr_curves import common_classes, show_pr_curves
@@ -59,14 +60,14 @@ def test_class_scores_equal_those_of_scikit_learn() -> None:
     scores = torch.randn(60, 4, generator=generator)
     truth = torch.randint(3, (60,), generator=generator)  # the last class has no clip
     single = torch.nn.functional.one_hot(truth, 4).float()
-    what, values = class_scores(scores, single, "single-label")
+    what, values = class_scores(class_metrics(scores, single, "single-label"), "single-label")
     expected = f1_score(truth.numpy(), scores.argmax(1).numpy(), average=None, labels=[0, 1, 2], zero_division=0.0)
     assert what == "F1"
     np.testing.assert_allclose(values[:3], expected)
     assert math.isnan(values[3])
     several = (torch.rand(60, 4, generator=generator) > 0.7).float()
     several[:, 1] = 0
-    what, values = class_scores(scores, several, "multi-label")
+    what, values = class_scores(class_metrics(scores, several, "multi-label"), "multi-label")
     assert what == "average precision"
     assert math.isnan(values[1])
     for place in (0, 2, 3):

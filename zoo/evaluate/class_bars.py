@@ -7,17 +7,14 @@ from torch import Tensor
 
 from zoo.audio.picture import rendered
 from zoo.data.labels import Task
-from zoo.evaluate.class_metrics import class_metrics
+from zoo.evaluate.class_metrics import ClassMetrics
 
 MOST_BARS = 40
 
 
-def class_scores(
-    scores: Float[Tensor, "clip cls"], targets: Float[Tensor, "clip cls"], task: Task
-) -> tuple[str, Float[np.ndarray, "cls"]]:
+def class_scores(found: ClassMetrics, task: Task) -> tuple[str, Float[np.ndarray, "cls"]]:
     """(what is measured, its value for every class): F1 where a clip has one class, else the average precision, as the
     field reports them. NaN for a class without positives."""
-    found = class_metrics(scores, targets, task)
     return ("F1", found.f1) if task == "single-label" else ("average precision", found.average_precision)
 
 

@@ -7,6 +7,7 @@ from zoo.audio.picture import draw_log_mels
 from zoo.data.labels import LabelTable
 from zoo.evaluate.answers import caption, hardest, probabilities, top_answers, true_labels
 from zoo.evaluate.class_bars import class_bars, class_scores
+from zoo.evaluate.class_metrics import ClassMetrics
 from zoo.evaluate.embedded import embed_clips
 from zoo.evaluate.evaluation import Scores
 from zoo.evaluate.pictures import Picture, as_image, confusion_picture, real_part
@@ -25,7 +26,7 @@ class ClassifierBoard:
         self._examples: list[tuple[int, Tensor]] = []
         """(place in the manifest, log-mel) of the fixed examples, which look the same every time."""
 
-    def show(self, found: Scores, clips: int) -> None:
+    def show(self, found: Scores, per_class: ClassMetrics, clips: int) -> None:
         """What every evaluation shows: confusions, bars by class, PR curves, the fixed examples, the hardest clips."""
         on, names, task = self.on, self.labels.names, self.labels.task
         if not on.shows:
@@ -34,7 +35,7 @@ class ClassifierBoard:
         assert targets is not None
         if task == "single-label":
             on.board.image(f"{on.data_set}/confusion", as_image(confusion_picture(scores, targets, names)), clips)
-        bars = class_bars(*class_scores(scores, targets, task), targets, names)
+        bars = class_bars(*class_scores(per_class, task), targets, names)
         on.board.image(f"{on.data_set}/classes", as_image(bars), clips)
         show_pr_curves(on.board, f"{on.data_set}/pr", targets, probabilities(scores, task), names, clips)
         self._examples = self._examples or [(one.clips[0], real_part(on.inputs(one), 0).cpu()) for one in on.examples]

@@ -4,7 +4,7 @@ from zoo.data.labels import LabelTable
 from zoo.evaluate.chance import chance_levels
 from zoo.evaluate.classifier_board import ClassifierBoard
 from zoo.evaluate.evaluation import Objective, Scores, evaluate_objective, predict_all
-from zoo.evaluate.metrics import classification_metrics
+from zoo.evaluate.metrics import measure
 from zoo.evaluate.pictures import as_image, pretraining_pictures
 from zoo.evaluate.setting import Setting
 
@@ -35,8 +35,8 @@ class ClassifierEvaluation:
         on.judge(found.bad, self.num_clips)
         self.chance = chance_levels(targets, task)
         # By one process for all: in the last bit they could differ between machines, and with them what is best.
-        metrics = on.group.main_first(lambda: classification_metrics(scores, targets, task, found.names))
-        self.board.show(found, clips)
+        metrics, per_class = on.group.main_first(lambda: measure(scores, targets, task, found.names))
+        self.board.show(found, per_class, clips)
         self.results = {f"{on.data_set}/{name}": float(value) for name, value in metrics.items()}
         return self.results
 

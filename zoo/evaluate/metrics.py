@@ -47,12 +47,20 @@ def classification_metrics(
         ZooError: scores that are not finite, naming the clips. DataError: no clips, or targets that do not fit the
             task. ShapeError: sizes that differ.
     """
+    return measure(scores, targets, task, names)[0]
+
+
+def measure(
+    scores: Num[Tensor, "n cls"], targets: Num[Tensor, "m cls2"], task: Task, names: Sequence[str] = ()
+) -> tuple[Metrics, ClassMetrics]:
+    """`classification_metrics`, and what they are means of: ranking all clips for every class is the costly part."""
     check_scores(scores, targets, task, names)
     metrics: Metrics = {"loss": float(clip_losses(scores.double(), targets.double(), task).mean())}
     if task == "single-label":
         _, is_predicted = rank_and_predict(scores, task)
         metrics["accuracy"] = float(is_predicted[targets.cpu().numpy() > 0.5].mean())
-    return metrics | summarise(class_metrics(scores, targets, task), task)
+    per_class = class_metrics(scores, targets, task)
+    return metrics | summarise(per_class, task), per_class
 
 
 def summarise(per_class: ClassMetrics, task: Task) -> Metrics:
