@@ -188,13 +188,15 @@ def _matched(
         options=options,
     )
     is_classifier = not source.pretraining and not into_pretraining
-    kept = others if goes_on or (with_head and is_classifier) else {}
+    other_task = _other_task(source.model_config, model.config) if goes_on else None
+    keeps_heads = goes_on and other_task is None
+    kept = others if keeps_heads or (with_head and is_classifier) else {}
     if is_classifier and source.rule == "passt" and source.is_released:
         # Released PaSST keeps the norm of the head for other classes, where AST and SSAST make a new one.
         kept |= {name: others[name] for name in _HEAD_NORM if name in others and name in target}
     state = {before + name: tensor for name, tensor in adapted.state.items()} | kept
     fresh = {before + name for name in adapted.fresh}
-    if not goes_on:  # other heads than the checkpoint's start afresh
+    if not keeps_heads:  # other heads than the checkpoint's start afresh
         fresh |= {name for name in target if _is_head(name, into_pretraining) and name not in kept}
     problems, chosen = [], {}
     for name, tensor in target.items():
@@ -214,7 +216,14 @@ def _matched(
             f"({model.config.kind}) - {'; '.join(problems)} - expected one of the same width, depth and parts: "
             "change the model to match"
         )
-    return chosen, adapted.notes
+    return chosen, (*adapted.notes, other_task) if other_task else adapted.notes
+
+
+def _other_task(found: Any, wanted: Any) -> str | None:
+    """Why the pretraining heads of one config are of no use to another; None when they are."""
+    if found.heads_read == wanted.heads_read:
+        return None
+    return f"pretraining heads: fresh, for they read {found.heads_read} there and {wanted.heads_read} here"
 
 
 def _check_sizes(wanted: Any, source: Loaded) -> None:
