@@ -132,6 +132,7 @@ class SsastConfig(TransformerConfig):
                 self.mlp_ratio,
                 self.dropout,
                 self.norm_eps,
+                self.initial_values,
             )
         return MaskedPatchModel(
             backbone,

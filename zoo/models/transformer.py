@@ -15,7 +15,7 @@ from zoo.models.spectrogram_model import SpectrogramModel, check_input
 from zoo.nn.embedding import Embedding, Position
 from zoo.nn.encoder import Encoder
 from zoo.nn.head import MLPHead
-from zoo.nn.init import init_weights
+from zoo.nn.init import InitialValues, init_weights
 from zoo.nn.patch import PatchEmbed, PatchGrid, patch_grid
 from zoo.nn.patchout import Patchout
 from zoo.nn.prefix import PrefixTokens
@@ -43,6 +43,9 @@ class TransformerConfig(ModelConfig):
     """Stochastic depth, growing linearly to this at the last layer."""
     norm_eps: Epsilon = 1e-6
     """LayerNorm's epsilon in the encoder; 1e-6 in the released AST, SSAST and PaSST, 1e-12 in Hugging Face's AST."""
+    initial_values: InitialValues = "published"
+    """Of fresh weights. `published`: as the released code draws them, for widths around 768. `scaled`: by the width, and
+    positions that begin as sinusoids: for small models on little data, which learn far sooner so (`zoo.nn.init`)."""
     head_norm_eps: Epsilon = 1e-5
     """LayerNorm's epsilon in the head; 1e-5 (torch's default) in the released code, 1e-12 in Hugging Face's AST."""
 
@@ -52,6 +55,11 @@ class TransformerConfig(ModelConfig):
             yield (
                 f"embed_dim: found {self.embed_dim} with num_heads {self.num_heads} - "
                 "expected a multiple of num_heads - change one of the two"
+            )
+        if self.initial_values == "scaled" and self.embed_dim % 4:
+            yield (
+                f"embed_dim: found {self.embed_dim} with initial_values 'scaled' - expected a multiple of 4, for sines "
+                "and cosines on both axes - change one of the two"
             )
         if not self.has_grid:
             yield (
@@ -106,7 +114,7 @@ class TransformerConfig(ModelConfig):
         )
         head = MLPHead(self.embed_dim, self.num_classes, self.head_norm_eps) if self.num_classes else None
         model = SpectrogramTransformer(embedding, encoder, aggregator, head, config=self)
-        init_weights(model)
+        init_weights(model, self.initial_values)
         return model
 
 

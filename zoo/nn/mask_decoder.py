@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from zoo.nn.encoder import Encoder
-from zoo.nn.init import init_weights
+from zoo.nn.init import InitialValues, init_weights
 from zoo.nn.patch import PatchGrid
 from zoo.nn.position import SinusoidalPosition
 
@@ -35,6 +35,7 @@ class MaskDecoder(nn.Module):
         mlp_ratio: float | int = 4.0,
         dropout: float | int = 0.0,
         eps: float = 1e-6,
+        initial_values: InitialValues = "published",
     ) -> None:
         super().__init__()
         self.width = width
@@ -44,7 +45,7 @@ class MaskDecoder(nn.Module):
         self.position = SinusoidalPosition(grid, width, "2d")
         self.position.is_open = True  # sinusoids have no end
         self.trunk = Encoder(width, depth, num_heads, mlp_ratio, dropout=dropout, eps=eps)
-        init_weights(self)
+        init_weights(self, initial_values)
 
     def forward(
         self,

@@ -65,6 +65,11 @@ class LearnedPosition(nn.Module):
     def grid(self) -> PatchGrid:
         return PatchGrid(self.table.shape[0], self.table.shape[1])
 
+    @torch.no_grad()
+    def start_as_sinusoids(self) -> None:
+        """Begins with the vectors of `SinusoidalPosition` in two dimensions. Raises: ShapeError - as there."""
+        self.table.copy_(SinusoidalPosition(self.grid, self.table.shape[2]).table)
+
     def forward(
         self,
         grid: PatchGrid,
@@ -165,6 +170,14 @@ class FrequencyTimePosition(nn.Module):
     @property
     def grid(self) -> PatchGrid:
         return PatchGrid(self.freq.shape[0], self.time.shape[0])
+
+    @torch.no_grad()
+    def start_as_sinusoids(self) -> None:
+        """Begins so that row and column add up to the vectors of `SinusoidalPosition`. Raises: ShapeError - as there."""
+        width = self.freq.shape[1]
+        table = SinusoidalPosition(self.grid, width).table  # (F, T, D): the row's half, then the column's
+        self.freq.zero_()[:, : width // 2] = table[:, 0, : width // 2]
+        self.time.zero_()[:, width // 2 :] = table[0, :, width // 2 :]
 
     def draw_time_offset(self, grid: PatchGrid, keys: Int[Tensor, "batch"]) -> Int[Tensor, "batch"]:
         """The first column of every clip's window."""
