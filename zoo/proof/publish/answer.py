@@ -115,10 +115,18 @@ def _headline(tested: list[Case]) -> str:
     else:
         told = f"pretraining **helps** in {len(helped)} of {plural(len(tested), 'case')} "
         told += f"({plural(num_tasks, 'task')}, each form a case of its own): "
-        told += listed([f"{case.task} with {case.form}" for case in helped])
+        told += listed([f"{task} ({listed(forms)})" for task, forms in _grouped(helped).items()])
     told += f"; clearly worse in {len(hurt)}" if hurt else ""
     told += f"; no clear difference in {unclear}" if unclear else ""
     return told + ". Held against is the same model from scratch at the same fine-tuning budget."
+
+
+def _grouped(several: list[Case]) -> dict[str, list[str]]:
+    """Task -> forms."""
+    found: dict[str, list[str]] = {}
+    for case in several:
+        found.setdefault(case.task, []).append(case.form)
+    return found
 
 
 def _by_task(results: ProofResults, tested: list[Case]) -> Iterator[str]:
@@ -130,16 +138,16 @@ def _by_task(results: ProofResults, tested: list[Case]) -> Iterator[str]:
         text = f"**{task}** ({known.domain + ', ' if known else ''}{folds_in_words(results, first)}, "
         text += f"{seeds_in_words(first)}):"
         for case in here:
-            text += f" {case.form} pretraining **{judgement(case.found)}**, {result_in_words(case.row)} against "
+            text += f"\n  - {capital(case.form)}: pretraining **{judgement(case.found)}**, {result_in_words(case.row)} against "
             text += f"{result_in_words(case.other)}, {in_points(case.found)}."
             for role, said in _LONGER.items():
                 for other in longer[role]:
                     if other.task == task and other.row.form == case.row.form:
                         text += f" Against {said} ({result_in_words(other.other)}): {in_points(other.found)}, "
                         text += f"{comparative(other.found)}."
-        text += "".join(f" {row.name}: {result_in_words(row)}." for row in rows_of(first, "cnn"))
-        text += f" Chance: {percent(first.chance)} %." if first.chance is not None else ""
-        yield text
+        others = [f"{row.name} {result_in_words(row)}" for row in rows_of(first, "cnn")]
+        others += [] if first.chance is None else [f"chance {percent(first.chance)} %"]
+        yield text + (f"\n  - Beside them: {', '.join(others)}." if others else "")
 
 
 def _objectives(results: ProofResults) -> Iterator[str]:
@@ -149,9 +157,9 @@ def _objectives(results: ProofResults) -> Iterator[str]:
             text = (
                 f"{case.task} with {case.form}: {result_in_words(case.row)} against {result_in_words(case.other)} by "
             )
-            found.append(f"{text}{said}, {in_points(case.found)}, {comparative(case.found)}")
+            found.append(f"\n  - {text}{said}, {in_points(case.found)}, {comparative(case.found)}.")
     if found:
-        yield f"Both objectives against one alone. {capital('; '.join(found))}."
+        yield f"Both objectives against one alone:{''.join(found)}"
 
 
 def _masked_out(results: ProofResults) -> Iterator[str]:
@@ -159,14 +167,14 @@ def _masked_out(results: ProofResults) -> Iterator[str]:
     found = []
     for case in cases(results, "pretrained", "masked-out"):
         ours, full = known.get(case.row.pretraining or ""), known.get(case.other.pretraining or "")
-        text = f"{case.task} with {case.form}: {result_in_words(case.row)} against {result_in_words(case.other)}, "
-        text += f"{in_points(case.found)}, {comparative(case.found)}"
+        text = f"\n  - {case.task} with {case.form}: {result_in_words(case.row)} against "
+        text += f"{result_in_words(case.other)}, {in_points(case.found)}, {comparative(case.found)}"
         if ours is not None and full is not None and full.clips_per_second > 0:
             text += f" (pretrained at {rate(ours.clips_per_second)} against {rate(full.clips_per_second)} clips/s, "
             text += f"{ours.clips_per_second / full.clips_per_second:.1f} times)"
-        found.append(text)
+        found.append(f"{text}.")
     if found:
-        yield f"Masked tokens left out of the encoder, at equal time. {capital('; '.join(found))}."
+        yield f"Masked tokens left out of the encoder, against all of them in it, at equal time:{''.join(found)}"
 
 
 def _caveats(results: ProofResults) -> Iterator[str]:

@@ -47,7 +47,7 @@ def chart(path: Path, panels: int) -> Iterator[list[Axes]]:
     lines = -(-panels // columns)
     with mpl.rc_context(_STYLE), warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # letters that matplotlib's font lacks; browsers have them
-        figure = Figure(figsize=(3.7 * columns, 3.0 * lines), layout="constrained")
+        figure = Figure(figsize=(max(5.0, 3.7 * columns), 3.0 * lines), layout="constrained")
         canvas = FigureCanvasSVG(figure)
         axes = list(figure.subplots(lines, columns, squeeze=False).flat)
         for spare in axes[panels:]:
@@ -66,9 +66,13 @@ def legend_below(axes: list[Axes]) -> None:
     for one in axes:
         for handle, label in zip(*one.get_legend_handles_labels(), strict=True):
             known.setdefault(label, handle)
-    axes[0].figure.legend(
-        list(known.values()), list(known), loc="outside lower center", ncols=min(4, max(1, len(known)))
-    )
+    named: Any = list(known.values()), list(known)
+    axes[0].figure.legend(*named, loc="outside lower center", ncols=_columns(axes))
+
+
+def _columns(axes: list[Axes]) -> int:
+    """Of a legend: texts of some length, without leaving the picture."""
+    return 2 if len(axes) == 1 else 3 if len(axes) == 2 else 5
 
 
 def dotted(axes: Axes, level: float, name: str) -> None:

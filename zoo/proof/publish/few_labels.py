@@ -3,7 +3,7 @@
 from zoo.proof.publish.markdown import NONE, table
 from zoo.proof.publish.numbers import count, interval, percent, points
 from zoo.proof.publish.standing import gain, main_tables, rows_of
-from zoo.proof.publish.words import capital, comparative, judgement, scale_name
+from zoo.proof.publish.words import judgement
 from zoo.proof.results import ProofResults, ResultTable
 
 
@@ -57,16 +57,18 @@ def labels_table(results: ProofResults) -> str:
     return table(header, rows) if rows else ""
 
 
-def labels_sentence(results: ProofResults) -> str:
-    """By task and share: what pretraining gave above scratch."""
-    parts = []
+def labels_told(results: ProofResults) -> str:
+    """By task and share, what pretraining gave above scratch: a bullet each."""
+    lines = []
     for task in tasks_with_few_labels(results):
         for one in label_tables(results, task):
+            parts = []
             for row in rows_of(one, "pretrained"):
                 for other in rows_of(one, "scratch", row.form)[:1]:
                     found = gain(results, one, row, other)
                     if found is not None:
-                        text = f"with {share_in_words(one.share)} of the labels of {task} {row.form or ''} pretraining"
-                        text += f" {judgement(found)}, {points(found.mean)} points ({comparative(found)})"
-                        parts.append(" ".join(text.split()))
-    return f"{capital(scale_name(results.scale))}: {'; '.join(parts)}." if parts else ""
+                        form = f"{row.form} " if row.form else ""
+                        parts.append(f"{form}pretraining {judgement(found)}, {points(found.mean)} points")
+            if parts:
+                lines.append(f"- {task}, {share_in_words(one.share)} of the labels: {'; '.join(parts)}.")
+    return "\n".join(lines)

@@ -19,7 +19,7 @@ def captioned(results: ProofResults, one: ResultTable, by_result: bool = False) 
     """
     key = (lambda row: -(row.mean if row.mean is not None else -1.0)) if by_result else _place
     rows = sorted(one.rows, key=key)
-    header, cells = _header(one, rows), [_cells(row, _common_reference(rows)) for row in rows]
+    header, cells = _header(one, rows), [_cells(row, _references(rows)) for row in rows]
     if one.chance is not None:
         cells.append(["chance", "", percent(one.chance)] + [NONE] * (len(header) - 3))
     return "\n\n".join([_caption(results, one), table(header, cells), *_failed(rows)])
@@ -55,25 +55,26 @@ def _budget_flops(one: ResultTable) -> str:
 
 
 def _header(one: ResultTable, rows: list[ResultRow]) -> list[str]:
-    reference = _common_reference(rows)
+    references = _references(rows)
+    against = f"vs {next(iter(references))}, points" if len(references) == 1 else "difference, points"
     header = ["model", "what", f"{one.metric.replace('_', ' ')}, %", "± seeds", "± folds"]
-    header += [f"vs {reference}, points" if reference else "difference, points", "95 %, over folds"]
-    header += ["95 %, paired, over clips", "runs", "clips", "a clip", "compute", "compute with pretraining", "time"]
+    header += [against, "95 %, over folds", "95 %, paired, over clips"]
+    header += ["runs", "clips", "a clip", "compute", "compute with pretraining", "time"]
     return [*header, "parameters", "pretraining"]
 
 
-def _common_reference(rows: list[ResultRow]) -> str | None:
-    names = {row.difference.reference for row in rows if row.difference is not None}
-    return names.pop() if len(names) == 1 else None
+def _references(rows: list[ResultRow]) -> set[str]:
+    """Names of the rows that others are held against."""
+    return {row.difference.reference for row in rows if row.difference is not None}
 
 
-def _cells(row: ResultRow, reference: str | None) -> list[str]:
+def _cells(row: ResultRow, references: set[str]) -> list[str]:
     known, runs = row.difference, str(len(row.values))
     if row.failed:
         runs += f", {len(row.failed)} failed"
-    difference = ["reference" if row.name == reference else NONE, NONE, NONE]
+    difference = ["reference" if row.name in references else NONE, NONE, NONE]
     if known is not None:
-        told = points(known.mean) + ("" if reference else f" vs {known.reference}")
+        told = points(known.mean) + ("" if len(references) == 1 else f" vs {known.reference}")
         difference = [told, interval(known.low, known.high), interval(known.paired_low, known.paired_high)]
     return [
         row.name,
@@ -104,11 +105,11 @@ def columns_in_words() -> str:
 
 
 _COLUMNS = """\
-- **±** is a standard deviation (n − 1): *seeds*, of the means over the folds of each seed (none with one seed); *folds*,
-  of the means over the seeds of each fold.
+- **±** is a standard deviation (n − 1): *seeds*, of the means over the folds of each seed (none with one seed);
+  *folds*, of the means over the seeds of each fold.
 - **95 %, over folds** is the corrected resampled t-test (Nadeau and Bengio), which knows the luck of the training clips
-  of a fold. **95 %, paired, over clips** is the bootstrap of the same judged clips under both models: these very models
-  on other clips. [comparing.md](../comparing.md) has both.
-- **clips**, **a clip**, **compute** and **time** are of one fine-tuning run (a fold and a seed); compute counts forward and
-  backward passes (*a clip*: of one clip), and *with pretraining* adds the whole of the pretraining run once.
+  of a fold. **95 %, paired, over clips** is the bootstrap of the same judged clips under both models: these very
+  models on other clips. [comparing.md](../comparing.md) has both.
+- **clips**, **a clip**, **compute** and **time** are of one fine-tuning run (a fold and a seed); compute counts forward
+  and backward passes (*a clip*: of one clip), and *with pretraining* adds the whole of the pretraining run once.
 - **helps**, **hurts** and **clearly** mean that 0 is outside of every interval that the row has."""

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from zoo.proof.publish.answer import answer, bar_sentence, bar_table
-from zoo.proof.publish.few_labels import labels_sentence, labels_table
+from zoo.proof.publish.few_labels import labels_told, labels_table
 from zoo.proof.publish.forms import forms_sentence, forms_table
 from zoo.proof.publish.markdown import page, picture
 from zoo.proof.publish.pretraining import pretraining_sentences, pretraining_table
@@ -78,7 +78,7 @@ def _few_labels(everything: list[ProofResults], pictures: dict[str, str]) -> lis
     for results in everything:
         made = labels_table(results)
         if made:
-            parts += [f"### {capital(scale_name(results.scale))}", labels_sentence(results), made]
+            parts += [f"### {capital(scale_name(results.scale))}", labels_told(results), made]
             parts.append(shown(f"labels-{results.scale}.svg", pictures))
     return ["## Few labels", *parts] if parts else []
 

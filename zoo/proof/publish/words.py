@@ -49,9 +49,13 @@ def judgement(found: Gain) -> str:
         return "helps"
     if found.is_clear_loss:
         return "hurts"
-    if found.over_folds is None and found.over_clips is None:
+    if not _has_interval(found):
         return "is not shown to help (no interval is known)"
     return "does not clearly help" if found.mean > 0 else "does not help"
+
+
+def _has_interval(found: Gain) -> bool:
+    return found.over_folds is not None or found.over_clips is not None
 
 
 def comparative(found: Gain) -> str:
@@ -60,7 +64,7 @@ def comparative(found: Gain) -> str:
         return "clearly better"
     if found.is_clear_loss:
         return "clearly worse"
-    return "no clear difference"
+    return "no clear difference" if _has_interval(found) else "no interval is known"
 
 
 def in_points(found: Gain) -> str:
