@@ -130,6 +130,7 @@ def _grouped(several: list[Case]) -> dict[str, list[str]]:
 
 
 def _by_task(results: ProofResults, tested: list[Case]) -> Iterator[str]:
+    probes = cases(results, "probe-random", "probe-pretrained")
     longer = {role: cases(results, role) for role in _LONGER}
     for task in dict.fromkeys(case.task for case in tested):
         known = results.data.tasks.get(task)
@@ -138,13 +139,18 @@ def _by_task(results: ProofResults, tested: list[Case]) -> Iterator[str]:
         text = f"**{task}** ({known.domain + ', ' if known else ''}{folds_in_words(results, first)}, "
         text += f"{seeds_in_words(first)}):"
         for case in here:
-            text += f"\n  - {capital(case.form)}: pretraining **{judgement(case.found)}**, {result_in_words(case.row)} against "
+            text += f"\n  - {capital(case.form)}: pretraining **{judgement(case.found)}**, "
+            text += f"{result_in_words(case.row)} against "
             text += f"{result_in_words(case.other)}, {in_points(case.found)}."
             for role, said in _LONGER.items():
                 for other in longer[role]:
                     if other.task == task and other.row.form == case.row.form:
                         text += f" Against {said} ({result_in_words(other.other)}): {in_points(other.found)}, "
                         text += f"{comparative(other.found)}."
+            for probe in probes:
+                if probe.task == task and probe.row.form == case.row.form:
+                    text += f" A probe of frozen features: {result_in_words(probe.row)} pretrained, "
+                    text += f"{result_in_words(probe.other)} random, {comparative(probe.found)}."
         others = [f"{row.name} {result_in_words(row)}" for row in rows_of(first, "cnn")]
         others += [] if first.chance is None else [f"chance {percent(first.chance)} %"]
         yield text + (f"\n  - Beside them: {', '.join(others)}." if others else "")

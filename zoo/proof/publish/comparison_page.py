@@ -14,8 +14,8 @@ from zoo.proof.results import ProofResults, ResultRow, ResultTable
 _ASKED = """\
 Every family of the zoo learns the same labelled tasks on the same folds, behind one front end, with the same seeds:
 AST, SSAST (patch and frame, pretrained on unlabelled audio and from scratch), PaSST, the minimal AST and a small CNN.
-*Equal clips* asks which model learns most from the data, *equal FLOPs* which learns most from a computer. Pretraining is
-in no budget; it is counted in its own column. [comparing.md](../comparing.md) says how it is made fair, and
+*Equal clips* asks which model learns most from the data, *equal FLOPs* which learns most from a computer. Pretraining
+is in no budget; it is counted in its own column. [comparing.md](../comparing.md) says how it is made fair, and
 [ssast.md](ssast.md) whether pretraining helps."""
 
 _WRITTEN = "Written by `zoo proof --publish` from the files in [data](data); the sentences follow from the numbers."

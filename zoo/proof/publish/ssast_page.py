@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from zoo.proof.publish.answer import answer, bar_sentence, bar_table
-from zoo.proof.publish.few_labels import labels_told, labels_table
+from zoo.proof.publish.few_labels import labels_table, labels_told
 from zoo.proof.publish.forms import forms_sentence, forms_table
 from zoo.proof.publish.markdown import page, picture
 from zoo.proof.publish.pretraining import pretraining_sentences, pretraining_table

@@ -60,8 +60,9 @@ def tasks_of(tables: list[ResultTable]) -> list[str]:
 
 
 def rows_of(table: ResultTable, role: Role, form: Form | None = None) -> list[ResultRow]:
-    """Rows of a role with results; of any form where none is asked for."""
-    return [row for row in table.rows if row.role == role and form in (None, row.form) and row.mean is not None]
+    """Rows of a role with results; of any form where none is asked for. A row without a form is of any."""
+    done = [row for row in table.rows if row.role == role and row.mean is not None]
+    return [row for row in done if form is None or row.form in (form, None)]
 
 
 def pairs(
