@@ -1,5 +1,6 @@
 """Pictures of held-out clips of a pretraining run: input, masked, reconstructed."""
 
+import io
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,7 +13,7 @@ from PIL import Image
 from tests.unit.made_up_proof import pretraining, results
 from zoo.errors import ZooError
 from zoo.proof.publish import publish
-from zoo.proof.publish.examples import draw_examples
+from zoo.proof.publish.examples import draw_examples, small_png
 from zoo.recipe import find_recipe, read_recipe
 from zoo.run import train
 
@@ -54,3 +55,12 @@ def test_held_out_clips_are_drawn_while_the_run_is_there(tone_folder: Callable[.
 def test_a_folder_that_is_no_run_is_an_error_of_the_user(tmp_path: Path) -> None:
     with pytest.raises(ZooError):
         draw_examples(tmp_path, tmp_path / "one.png")
+
+
+def test_a_picture_with_much_in_it_becomes_a_small_file_all_the_same() -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (900, 900, 3), dtype=np.uint8)
+    small = Image.open(io.BytesIO(small_png(Image.fromarray(noise))))
+    assert small.size[0] == small.size[1] < 900
+    assert len(small_png(Image.fromarray(noise))) < 150_000
+    plain = Image.new("RGB", (900, 900), "white")
+    assert Image.open(io.BytesIO(small_png(plain))).size == (900, 900)

@@ -85,8 +85,8 @@ class Pretraining:
     """One pretraining run.
 
     `final` and the points of `curve` have the tags of `metrics.jsonl`: `eval/pretext_accuracy`, `eval/pretext_chance`,
-    `eval/loss_reconstruct`, `eval/mean_patch_loss`, `eval/probe_linear`, `eval/probe_knn`, and a probe's chance; a
-    point also has `clips` (seen).
+    `eval/loss_reconstruct`, `eval/mean_patch_loss`, `eval/probe_linear`, `eval/probe_knn`, `eval/probe_chance`; a point
+    also has `clips` (seen).
     """
 
     __pydantic_config__ = _STRICT

@@ -9,14 +9,14 @@ from matplotlib.ticker import NullFormatter, NullLocator
 from zoo.compare.report.drawing import short_number
 from zoo.proof.publish.chart import COLOURS, MARKERS, MUTED, chart, dotted, legend_below
 from zoo.proof.publish.few_labels import label_tables, names_of, share_in_words, tasks_with_few_labels
-from zoo.proof.publish.pretraining import ACCURACY, BASELINE, CHANCE, ERROR, PROBES
+from zoo.proof.publish.pretraining import ACCURACY, BASELINE, CHANCE, ERROR, PROBE_CHANCE, PROBES
 from zoo.proof.publish.standing import tasks_of
 from zoo.proof.results import Pretraining, ProofResults, ResultRow, ResultTable
 
 _PANELS = (
     ("pretext accuracy, %", 100.0, ((ACCURACY, "-"),), CHANCE, "chance"),
     ("reconstruction error", 1.0, ((ERROR, "-"),), BASELINE, "mean patch"),
-    ("online probe, %", 100.0, ((PROBES[0], "-"), (PROBES[1], (0, (4, 2)))), None, ""),
+    ("online probe (dashed: kNN), %", 100.0, ((PROBES[0], "-"), (PROBES[1], (0, (4, 2)))), PROBE_CHANCE, "chance"),
 )
 _MOST_POINTS = 200
 """Of a line: more would not be seen, and make a large file."""

@@ -1,5 +1,6 @@
 """Held-out clips as a pretrained model hears them: whole, with its mask, and with what it fills in."""
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,9 @@ from zoo.evaluate.pictures import real_part
 from zoo.recipe import read_recipe
 from zoo.run import prepare_data
 
-_COLOURS = 96
+_COLOURS = (96, 48, 24)
 """Of the file: few enough for a small one, enough for a log-mel."""
+_MOST_BYTES = 145_000
 
 
 def draw_examples(run_folder: Path, out: Path, clips: int = 2) -> list[str]:
@@ -48,8 +50,19 @@ def draw_examples(run_folder: Path, out: Path, clips: int = 2) -> list[str]:
         image.paste(Image.fromarray(picture), (0, top))
         top += picture.shape[0]
     with disk.written_whole(out) as file:
-        image.quantize(_COLOURS, dither=Image.Dither.NONE).save(file, format="PNG", optimize=True)
+        file.write_bytes(small_png(image))
     return [Path(inputs.names[clip]).name for clip in _spread(len(inputs.names), clips)]
+
+
+def small_png(image: Image.Image) -> bytes:
+    """A picture in as many colours, then in as many pixels, as make a small file."""
+    while True:
+        for colours in _COLOURS:
+            buffer = io.BytesIO()
+            image.quantize(colours, dither=Image.Dither.NONE).save(buffer, format="PNG", optimize=True)
+            if buffer.tell() <= _MOST_BYTES:
+                return buffer.getvalue()
+        image = image.resize((image.width * 4 // 5, image.height * 4 // 5), Image.Resampling.LANCZOS)
 
 
 def _drawn(inputs: Inputs, details: Any, clip: int, front_end: Any) -> UInt8[ndarray, "height width 3"]:

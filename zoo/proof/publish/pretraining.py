@@ -7,6 +7,7 @@ from zoo.proof.results import Pretraining, ProofResults
 
 ACCURACY, CHANCE = "eval/pretext_accuracy", "eval/pretext_chance"
 ERROR, BASELINE = "eval/loss_reconstruct", "eval/mean_patch_loss"
+PROBE_CHANCE = "eval/probe_chance"
 PROBES = ("eval/probe_linear", "eval/probe_knn")
 
 
@@ -14,13 +15,17 @@ def pretraining_table(results: ProofResults) -> str:
     """A row for each pretraining run."""
     header = ["pretraining", "what", "clips", "steps", "time", "clips/s", "compute", "parameters"]
     header += ["pretext accuracy, %", "its chance, %", "reconstruction error", "of the mean patch"]
-    header += ["linear probe, %", "kNN probe, %", "failed"]
+    header += ["linear probe, %", "kNN probe, %", "chance of probes, %", "failed"]
     rows = []
     for one in results.pretraining:
         cells = [f"{one.title} (`{one.name}`)", one.what, count(one.clips), count(one.steps), duration(one.seconds)]
         cells += [rate(one.clips_per_second), operations(one.flops), parameters(one.parameters)]
         cells += [percent(one.final.get(ACCURACY)), percent(one.final.get(CHANCE))]
-        cells += [_error(one, ERROR), _error(one, BASELINE), *(percent(one.final.get(tag)) for tag in PROBES)]
+        cells += [
+            _error(one, ERROR),
+            _error(one, BASELINE),
+            *(percent(one.final.get(tag)) for tag in (*PROBES, PROBE_CHANCE)),
+        ]
         rows.append([*cells, "; ".join(map(one_line, one.failed)) or NONE])
     return table(header, rows) if rows else ""
 
