@@ -107,6 +107,17 @@ def test_one_seed_has_no_deviation_and_is_warned_of() -> None:
     assert "One seed" not in told(three)
 
 
+def test_a_row_of_fewer_seeds_says_so_and_is_compared_on_them() -> None:
+    table = main_table("words", seeds=(0, 1, 2))
+    single = row("scratch patch, equal compute", 0.64, seeds=(2,), role="scratch-compute", form="patch")
+    rows = [single if one.name == single.name else one for one in table.rows]
+    made = results(tables=(replace(table, rows=tuple(rows)),))
+    assert "| 3 (seed 2) |" in captioned(made, made.tables[0])
+    found = gain(made, made.tables[0], rows[0], single)
+    assert found is not None
+    assert found.mean == pytest.approx(0.72 + 0.004 - 0.64)  # seed 2 of both
+
+
 def test_a_failed_run_is_listed_and_counted() -> None:
     table = main_table("words")
     reason = "seed 1, fold 2: the loss is not finite\nat step 7"

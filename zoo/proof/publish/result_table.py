@@ -19,7 +19,7 @@ def captioned(results: ProofResults, one: ResultTable, by_result: bool = False) 
     """
     key = (lambda row: -(row.mean if row.mean is not None else -1.0)) if by_result else _place
     rows = sorted(one.rows, key=key)
-    header, cells = _header(one, rows), [_cells(row, _references(rows)) for row in rows]
+    header, cells = _header(one, rows), [_cells(one, row, _references(rows)) for row in rows]
     if one.chance is not None:
         cells.append(["chance", "", percent(one.chance)] + [NONE] * (len(header) - 3))
     return "\n\n".join([_caption(results, one), table(header, cells), *_failed(rows)])
@@ -68,10 +68,8 @@ def _references(rows: list[ResultRow]) -> set[str]:
     return {row.difference.reference for row in rows if row.difference is not None}
 
 
-def _cells(row: ResultRow, references: set[str]) -> list[str]:
-    known, runs = row.difference, str(len(row.values))
-    if row.failed:
-        runs += f", {len(row.failed)} failed"
+def _cells(one: ResultTable, row: ResultRow, references: set[str]) -> list[str]:
+    known = row.difference
     difference = ["reference" if row.name in references else NONE, NONE, NONE]
     if known is not None:
         told = points(known.mean) + ("" if len(references) == 1 else f" vs {known.reference}")
@@ -83,7 +81,7 @@ def _cells(row: ResultRow, references: set[str]) -> list[str]:
         percent(row.deviation),
         percent(row.fold_deviation),
         *difference,
-        runs,
+        _runs(one, row),
         count(row.clips),
         operations(row.flops / row.clips) if row.clips else NONE,
         operations(row.flops),
@@ -92,6 +90,15 @@ def _cells(row: ResultRow, references: set[str]) -> list[str]:
         parameters(row.parameters),
         row.pretraining or NONE,
     ]
+
+
+def _runs(one: ResultTable, row: ResultRow) -> str:
+    """`15`, `5 (seed 0)` where it has fewer seeds than the table, `4, 1 failed`."""
+    seeds = tuple(dict.fromkeys(value.seed for value in row.values))
+    text = str(len(row.values))
+    if seeds and len(seeds) < len(one.seeds):
+        text += f" (seed {', '.join(map(str, seeds))})"
+    return text + (f", {len(row.failed)} failed" if row.failed else "")
 
 
 def _failed(rows: list[ResultRow]) -> list[str]:

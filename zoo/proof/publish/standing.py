@@ -78,8 +78,8 @@ def pairs(
 def gain(results: ProofResults, table: ResultTable, row: ResultRow, other: ResultRow) -> Gain | None:
     """How far `row` is above `other`; None where either has no result.
 
-    As the results have it, from either side; else from the values of the runs, where the interval over folds follows
-    from them, and nothing is known of clips.
+    As the results have it, from either side; else from the values of the runs, over the seeds and folds that both
+    rows have, where the interval over folds follows from them and nothing is known of clips.
     """
     if row.mean is None or other.mean is None:
         return None
@@ -89,11 +89,12 @@ def gain(results: ProofResults, table: ResultTable, row: ResultRow, other: Resul
                 found = _from(known)
                 return found.negated() if is_turned else found
     differences = _by_fold(row, other)
+    mean = statistics.fmean(differences) if differences else row.mean - other.mean
     if len(differences) < 2:
-        return Gain(row.mean - other.mean, None, None)
+        return Gain(mean, None, None)
     task = results.data.tasks.get(table.task)
     folds = max(task.folds if task else 0, len(differences))
-    return Gain(row.mean - other.mean, over_folds(np.array(differences), 1 / (folds - 1)).interval, None)
+    return Gain(mean, over_folds(np.array(differences), 1 / (folds - 1)).interval, None)
 
 
 def _from(known: Difference) -> Gain:
