@@ -21,6 +21,7 @@ RECIPE = DATA | WEIGHTS | {"objectives", "recipe"}
 RUN = RECIPE | EVALUATE | WEIGHTS | {"__version__", "provenance", "run"}
 COMPARE = RUN | {"compare"}
 USE = COMPARE | {"use"}
+PROOF = USE | {"proof"}
 ALLOWED = {
     "errors": set(),
     "config": set(),
@@ -42,7 +43,8 @@ ALLOWED = {
     "run": RUN,
     "compare": COMPARE,
     "use": USE,
-    "cli": USE | {"cli"},
+    "proof": PROOF,
+    "cli": PROOF | {"cli"},
     "hear": USE,
     "__main__": {"cli"},
     "__init__": USE,
