@@ -193,6 +193,8 @@ class ResultRow:
     """What ended each run that failed, a line each."""
     form: Form | None = None
     role: Role = "other"
+    also: tuple[Difference, ...] = ()
+    """Further differences, such as that against scratch trained until it stops improving."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,58 @@
+"""With what the numbers were made: command, date, machine, versions, time, counts, hashes, choice of recipes."""
+
+from zoo.proof.publish.markdown import block, table
+from zoo.proof.publish.numbers import count, duration, percent
+from zoo.proof.publish.words import capital, plural, scale_name
+from zoo.proof.results import ProofResults
+
+
+def facts(results: ProofResults) -> str:
+    """How one scale was run."""
+    runs = sum(len(row.values) for one in results.tables for row in one.rows)
+    failed = sum(len(row.failed) for one in results.tables for row in one.rows)
+    failed += sum(len(one.failed) for one in results.pretraining)
+    said = f"{results.date}, {results.device}, {plural(results.cores, 'core')}, {duration(results.seconds)} in all"
+    said += (
+        f"; {plural(len(results.pretraining), 'pretraining run')}, {count(runs)} results in the tables, {failed} failed"
+    )
+    versions = ", ".join(f"{name} {version}" for name, version in results.versions.items())
+    parts = [f"**{capital(scale_name(results.scale))}**: {said}.", block(results.command)]
+    if versions or results.code:
+        parts.append(f"{versions}{f'; commit {results.code}' if results.code else ''}.")
+    parts.append(f"All numbers: [proof-{results.scale}.json](data/proof-{results.scale}.json).")
+    return "\n\n".join([*parts, *("\n".join(f"- {note}" for note in results.notes),)]).strip()
+
+
+def data_table(all_results: list[ProofResults]) -> str:
+    """What audio was used, with the hash of its manifest."""
+    header = ["scale", "audio", "clips", "hours", "classes", "folds", "chance, %", "manifest"]
+    rows = []
+    for results in all_results:
+        corpus = results.data.pretrain
+        rows.append(
+            [results.scale, "pretraining", count(corpus.clips), f"{corpus.hours:.2f}", "", "", "", f"`{corpus.hash}`"]
+        )
+        for name, task in results.data.tasks.items():
+            cells = [
+                results.scale,
+                f"{name} ({task.domain})",
+                count(task.clips),
+                "",
+                str(task.classes),
+                str(task.folds),
+            ]
+            rows.append([*cells, percent(task.chance), f"`{task.hash}`"])
+    return table(header, rows)
+
+
+def choices_table(all_results: list[ProofResults]) -> str:
+    """Every setting of fine-tuning that was tried, and the one that was taken."""
+    header = ["scale", "task", "model", "setting", "validation, %", "folds", "taken"]
+    rows = []
+    for results in all_results:
+        for choice in results.choices:
+            for tried in choice.tried:
+                cells = [results.scale, choice.task, choice.model or "SSAST from scratch", tried.setting]
+                cells.append("failed" if tried.validation is None else percent(tried.validation))
+                rows.append([*cells, str(tried.folds), "yes" if tried.setting == choice.chosen else ""])
+    return table(header, rows) if rows else ""
