@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from zoo.compare.runs import Outcome
-from zoo.proof.planned import PlannedChoice
 from zoo.proof.results import Choice, Tried
+from zoo.proof.rows import PlannedChoice
 
 
 def resolved_choice(planned: PlannedChoice, runs: Mapping[Path, Outcome]) -> tuple[Choice, dict[str, Any]] | None:

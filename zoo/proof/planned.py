@@ -21,6 +21,8 @@ from zoo.errors import RecipeError
 from zoo.models.cost import training_flops_per_clip
 from zoo.proof.audio import Audio
 from zoo.proof.config import ChoiceConfig, PretrainingConfig, ProofConfig, RowConfig, TableConfig, TaskConfig
+from zoo.proof.equal import equal_compute, equal_operations
+from zoo.proof.rows import PlannedChoice, PlannedRow, PlannedTable
 from zoo.recipe import Recipe, find_recipe, read_recipe
 from zoo.run import find_data, plan_clips
 
@@ -29,44 +31,6 @@ _SAME_MODEL = {"train_share": None, "validation": None}
 """Of a recipe's data, what does not change its model."""
 Settings = Mapping[tuple[str, str], dict[str, Any]]
 """(task, recipe) -> the setting that was chosen for it."""
-
-
-@dataclass(frozen=True)
-class PlannedRow:
-    """One row of a table on one task."""
-
-    row: RowConfig
-    runs: tuple[PlannedRun, ...]
-    """Seeds × folds; none of a probe."""
-    clips: int
-    flops_per_clip: int
-    """Of training."""
-    note: str = ""
-    """What is special about its length."""
-
-
-@dataclass(frozen=True)
-class PlannedTable:
-    """One table on one task."""
-
-    table: TableConfig
-    task: TaskConfig
-    rows: tuple[PlannedRow, ...]
-
-
-@dataclass(frozen=True)
-class PlannedChoice:
-    """Settings to be tried on one task."""
-
-    choice: ChoiceConfig
-    task: TaskConfig
-    runs: tuple[tuple[PlannedRun, ...], ...]
-    """Of each setting."""
-
-    @property
-    def recipes(self) -> tuple[str, ...]:
-        """Whose rows get what is chosen."""
-        return self.choice.recipes or (self.choice.recipe,)
 
 
 @dataclass
@@ -321,21 +285,6 @@ class Planner:
         if not any(one.startswith("data.train=") for one in overrides):
             overrides = merged(overrides, [f"data.train={json.dumps(self.audio.pretrain)}"])
         return read_recipe(find_recipe(source), list(overrides), for_training=True)
-
-
-def equal_compute(clips: int, flops_per_clip: float, extra: float) -> int:
-    """Clips of training that cost what `clips` and `extra` operations cost together."""
-    return clips + round(extra / flops_per_clip)
-
-
-def equal_operations(clips: int, flops_per_clip: float, own_flops_per_clip: float) -> int:
-    """Clips that cost a model what `clips` cost another, but for one clip."""
-    return int(clips * flops_per_clip / own_flops_per_clip)
-
-
-def equal_time(clips: int, rate: float, own_rate: float) -> int:
-    """Clips that take a model as long as `clips` take another, at these rates (clips a second)."""
-    return max(1, round(clips * own_rate / rate))
 
 
 def _judged_by_validation(recipe: Recipe) -> Recipe:

@@ -10,7 +10,8 @@ from zoo.compare.budget import measured_rate
 from zoo.compare.runs import Outcome
 from zoo.compare.workers import Tell, Work
 from zoo.proof.config import PretrainingConfig
-from zoo.proof.planned import Planner, equal_time
+from zoo.proof.equal import equal_time
+from zoo.proof.planned import Planner
 from zoo.proof.results import Pretraining
 from zoo.recipe import Recipe
 from zoo.train.logbook import METRICS

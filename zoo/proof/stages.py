@@ -15,10 +15,11 @@ from zoo.compare.workers import Display, Work, Workers
 from zoo.proof import probing
 from zoo.proof.chosen import resolved_choice
 from zoo.proof.parts import Parts, tags_of_pretraining, tags_of_row
-from zoo.proof.planned import PlannedChoice, PlannedRow, PlannedTable, Planner
+from zoo.proof.planned import Planner
 from zoo.proof.pretrained import keep_rates, known_rates, rate_work
 from zoo.proof.probing import ProbeRun
 from zoo.proof.results import Choice
+from zoo.proof.rows import PlannedChoice, PlannedRow, PlannedTable
 from zoo.proof.tables import Found
 
 

@@ -13,8 +13,9 @@ from zoo.compare.found_runs import described
 from zoo.compare.paired import against_reference
 from zoo.compare.runs import Outcome
 from zoo.compare.statistics import over_folds
-from zoo.proof.planned import PlannedRow, PlannedTable, Planner
+from zoo.proof.planned import Planner
 from zoo.proof.results import Difference, ResultRow, ResultTable, Value
+from zoo.proof.rows import PlannedRow, PlannedTable
 
 METRIC = "accuracy"
 
