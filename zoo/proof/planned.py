@@ -201,7 +201,7 @@ class Planner:
         recipe = self._task_recipe(row.recipe, task, row.name, setting, row.start, share, f"train.clips={clips}")
         rule: Rule = "validation" if row.length == "converged" else "last"
         folds = fold_recipes(recipe, rule, task.folds, self._manifest(task.name))
-        name = row.name + _suffix(table, row)
+        name = row.name + _suffix(table, is_equal=clips == self._equal(table, row, task))
         runs = [
             PlannedRun(
                 row.name,
@@ -215,11 +215,16 @@ class Planner:
         ]
         return PlannedRow(row, tuple(runs), clips, flops, note)
 
+    @staticmethod
+    def _equal(table: TableConfig, row: RowConfig, task: TaskConfig) -> int:
+        """Clips of the equal budget."""
+        return row.clips or round(task.clips * table.clips)
+
     def _length(
         self, table: TableConfig, row: RowConfig, task: TaskConfig, flops: int, settings: Settings
     ) -> tuple[int, str]:
         """(clips, what is special about them)."""
-        equal = round((row.clips or task.clips) * (1.0 if row.clips else table.clips))
+        equal = self._equal(table, row, task)
         if row.length == "converged":
             return equal, f"until it stops improving, at most {equal:,} clips"
         if row.length == "total-compute":
@@ -298,8 +303,9 @@ def _seeds(seeds: Seeds) -> tuple[int, ...]:
     return tuple(range(seeds)) if isinstance(seeds, int) else tuple(dict.fromkeys(seeds))
 
 
-def _suffix(table: TableConfig, row: RowConfig) -> str:
-    """Of the folder of a row: runs at other budgets and shares are other runs."""
+def _suffix(table: TableConfig, is_equal: bool) -> str:
+    """Of the folder of a row: runs at other budgets and shares are other runs; at equal operations those of models that
+    cost alike are the same."""
     text = "" if table.share == 1 else f"-share-{table.share:g}"
     text += "" if table.clips == 1 else f"-{table.clips:g}x"
-    return text + ("" if table.flops_like in (None, row.name) else "-equal-flops")
+    return text + ("" if table.flops_like is None or is_equal else "-equal-flops")
