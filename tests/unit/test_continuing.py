@@ -11,98 +11,31 @@ import pytest
 import torch
 from torch import Tensor
 
-from zoo.data.batch import Inputs
-from zoo.errors import CheckpointError
+from tests.unit.pretrained import (
+    FRAME,
+    HEADS,
+    PATCH,
+    WIDTH,
+    assert_same_blocks,
+    assert_same_weights,
+    config_of,
+    loss_of,
+    made,
+    ours,
+    released,
+    released_ssast,
+    started,
+)
 from zoo.models.masked_patch import BACKBONE
-from zoo.models.registry import build_model, preset_config
-from zoo.objectives.masked_patch import MaskedPatchConfig
-from zoo.train.checkpoint import save_checkpoint
-from zoo.weights.adapt import AdaptConfig
-from zoo.weights.formats.format import Format
 from zoo.weights.formats.official_ast import OfficialAst
-from zoo.weights.formats.official_ssast import OfficialSsast
-from zoo.weights.load import InitReport, initialise
 from zoo.weights.positions import resample
-from zoo.weights.source import read
 from zoo.weights.tensor_names import CLS, DIST, KERNEL, TABLE
-
-WIDTH = 64  # as one released head is wide
-NARROW: dict[str, Any] = {"embed_dim": WIDTH, "depth": 2, "num_heads": 1}
-HEADS = {
-    "mask_token",
-    *(
-        f"{head}.{layer}.{what}"
-        for head in ("reconstruct", "classify")
-        for layer in ("hidden", "output")
-        for what in ("weight", "bias")
-    ),
-}
-PATCH, FRAME = "ssast-patch-tiny", "ssast-frame-tiny"
-
-
-def config_of(preset: str, **fields: Any) -> Any:
-    return preset_config(preset, **{**NARROW, **fields})
-
-
-def made(config: Any, pretraining: bool, seed: int = 0) -> Any:
-    """A model in which every tensor has something to lose, biases and norms too."""
-    torch.manual_seed(seed)
-    model = build_model(config, pretraining=pretraining)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.add_(0.05 * torch.randn_like(parameter))
-    return model.eval()
-
-
-def released(path: Path, format_: Format, config: Any, pretraining: bool) -> Any:
-    """A file as the released code writes it, and the model whose weights it has."""
-    model = made(config, pretraining)
-    state = format_.export(model.state_dict(), config)
-    torch.save({f"module.{name}": tensor for name, tensor in state.items()}, path)
-    return model
-
-
-def ours(folder: Path, config: Any, pretraining: bool = True) -> Any:
-    """A checkpoint of a run of the zoo, and its model."""
-    model = made(config, pretraining)
-    save_checkpoint(folder, model.state_dict(), {"model": config.model_dump(mode="json"), "pretraining": pretraining})
-    return model
-
-
-def started(source: Path, config: Any, pretraining: bool = True, **options: Any) -> tuple[Any, InitReport]:
-    """What a run with `init.from` begins with: another seed, then the checkpoint."""
-    model = made(config, pretraining, seed=1)
-    report = initialise(model, read(source, {}, config.model_dump()), options=AdaptConfig(**options))
-    return model.eval(), report
-
-
-def loss_of(model: Any, frames: int, n_mels: int = 128, **fields: Any) -> dict[str, float]:
-    """Both losses of two clips, the masks decided by their keys."""
-    log_mel = torch.randn(2, n_mels, frames, generator=torch.Generator().manual_seed(5))
-    inputs = Inputs(log_mel, None, None, torch.tensor([3, 4]), ("a", "b"))
-    with torch.no_grad():
-        loss, _, scalars = MaskedPatchConfig(**fields).build(None)(model, inputs)
-    return {"loss": float(loss), **{name: float(value) for name, value in scalars.items()}}
-
-
-def assert_same_weights(model: Any, source: Any, but: tuple[str, ...] = ()) -> None:
-    there = source.state_dict()
-    assert model.state_dict().keys() == there.keys()
-    for name, tensor in model.state_dict().items():
-        assert torch.equal(tensor, there[name]) != name.endswith(but or ("\0",)), name
-
-
-def assert_same_blocks(model: Any, blocks: dict[str, Tensor]) -> None:
-    """The encoder of a pretraining model is this, by the backbone's names."""
-    own = {name: tensor for name, tensor in model.backbone.state_dict().items() if name.startswith("encoder.")}
-    assert own.keys() == {name for name in blocks if name.startswith("encoder.")}
-    assert all(torch.equal(tensor, blocks[name]) for name, tensor in own.items())
 
 
 @pytest.mark.parametrize("preset", [PATCH, FRAME])
 def test_from_released_ssast_with_its_heads(preset: str, tmp_path: Path) -> None:
     config = config_of(preset)
-    source = released(tmp_path / "s.pth", OfficialSsast(), config, True)
+    source = released_ssast(tmp_path / "s.pth", config)
     model, report = started(tmp_path / "s.pth", config)
     assert_same_weights(model, source)
     assert report.fresh == ()
@@ -112,11 +45,11 @@ def test_from_released_ssast_with_its_heads(preset: str, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("preset", [PATCH, FRAME])
-@pytest.mark.parametrize("write", [ours, None], ids=["own run", "released"])
-def test_on_shorter_clips_it_is_the_model_that_it_was(preset: str, write: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize("write", [ours, released_ssast])
+def test_on_shorter_clips_it_is_the_model_that_it_was(preset: str, write: Callable[..., Any], tmp_path: Path) -> None:
     """A shorter model has the first columns, so that on a short clip it is what the longer one is on it."""
     long, path = config_of(preset, n_frames=1024, num_masked=0.7), tmp_path / "checkpoint"
-    source = write(path, long) if write else released(path, OfficialSsast(), long, True)
+    source = write(path, long)
     short = config_of(preset, n_frames=192, num_masked=0.7)
     model, report = started(path, short)
     assert_same_weights(model, source, but=("position.table",))
@@ -167,12 +100,49 @@ def test_heads_for_other_patches_start_afresh(there: str, here: dict[str, Any], 
     source = ours(tmp_path / "c", config_of(there, n_frames=192, num_masked=0.5))
     model, report = started(tmp_path / "c", config_of(**here, n_frames=192, num_masked=0.5))
     assert set(report.fresh) == HEADS - {"mask_token"}
-    assert f"pretraining heads: fresh (patch_size {size})" in report.notes
+    assert f"pretraining heads: fresh, for patches are {size}" in report.notes
     assert any(note.startswith("patch kernel: ") for note in report.notes)
     assert torch.equal(model.mask_token, source.mask_token)
     assert_same_blocks(model, source.backbone.state_dict())
     fresh = made(config_of(**here, n_frames=192, num_masked=0.5), True, seed=1)
     assert torch.equal(model.reconstruct.output.weight, fresh.reconstruct.output.weight)
+
+
+@pytest.mark.parametrize(
+    ("there", "here"),
+    [
+        ({}, {"encode": "visible"}),
+        ({"encode": "visible"}, {}),
+        ({"encode": "visible", "decoder_dim": WIDTH}, {}),  # heads of the same width, which read something else
+        ({"encode": "visible"}, {"encode": "visible", "decoder_depth": 1}),
+    ],
+    ids=str,
+)
+def test_between_encoders_of_all_and_of_visible_patches(
+    there: dict[str, Any], here: dict[str, Any], tmp_path: Path
+) -> None:
+    """The backbone goes on as it is. Heads read an encoder's tokens or a decoder's, and start afresh with them."""
+    rest: dict[str, Any] = {"n_frames": 192, "num_masked": 0.7}
+    source = ours(tmp_path / "c", config_of(PATCH, **rest, **there))
+    model, report = started(tmp_path / "c", config_of(PATCH, **rest, **here))
+    fresh, backbone = made(config_of(PATCH, **rest, **here), True, seed=1), source.backbone.state_dict()
+    for name, tensor in model.state_dict().items():
+        expected = backbone[name.removeprefix(BACKBONE)] if name.startswith(BACKBONE) else fresh.state_dict()[name]
+        assert torch.equal(tensor, expected), name
+    assert set(report.fresh) == {name for name in fresh.state_dict() if not name.startswith(BACKBONE)}
+    assert any(note.startswith("pretraining heads: fresh, for they read ") for note in report.notes)
+    assert loss_of(model, 192)["loss"] > 0
+
+
+def test_visible_goes_on_with_its_decoder_and_heads(tmp_path: Path) -> None:
+    config = config_of(PATCH, n_frames=192, num_masked=0.7, encode="visible")
+    source = ours(tmp_path / "c", config)
+    model, report = started(tmp_path / "c", config)
+    assert_same_weights(model, source)
+    assert report.fresh == ()
+    assert loss_of(model, 192) == loss_of(source, 192)
+    shorter, _ = started(tmp_path / "c", config.model_copy(update={"n_frames": 96}))
+    assert loss_of(shorter, 96) == pytest.approx(loss_of(source, 96))
 
 
 def deit(path: Path) -> dict[str, Tensor]:
@@ -234,68 +204,3 @@ def test_from_a_passt(tmp_path: Path) -> None:
     model, report = started(tmp_path / "c", config_of(PATCH))
     assert set(report.fresh) == HEADS
     assert_same_blocks(model, source.state_dict())
-
-
-GEOMETRIES: list[dict[str, Any]] = [
-    {},
-    {"n_frames": 512, "stride": (10, 10)},
-    {"n_frames": 100, "stride": (10, 10)},
-    {"n_frames": 2048},
-    {"n_frames": 512, "stride": (16, 4)},
-    {"n_mels": 64, "n_frames": 512},
-    {"n_mels": 256, "n_frames": 512, "stride": (12, 12)},
-    {"n_frames": 512, "patch_size": (32, 8), "stride": (32, 4)},
-    {"n_frames": 512, "patch_size": (128, 2), "stride": (128, 1)},
-]
-
-
-@pytest.mark.parametrize("fields", GEOMETRIES, ids=str)
-@pytest.mark.parametrize("preset", [PATCH, FRAME])
-@pytest.mark.parametrize("write", [ours, None], ids=["own run", "released"])
-def test_any_pretrained_backbone_is_finetuned_in_any_geometry(
-    write: Callable[..., Any] | None, preset: str, fields: dict[str, Any], tmp_path: Path
-) -> None:
-    """Whatever cannot be copied is adapted, and said; the head alone is new."""
-    config, path = config_of(preset), tmp_path / "checkpoint"
-    source = write(path, config) if write else released(path, OfficialSsast(), config, True)
-    own = {"patch_size": config.patch_size, "stride": config.stride} | fields
-    if own["patch_size"][0] > fields.get("n_mels", 128):
-        own |= {"patch_size": (64, 2), "stride": (64, 2)}
-    target = config_of("ast-tiny" if fields.get("n_frames") == 2048 else preset, num_classes=3, **own)
-    model, report = started(path, target, pretraining=False)
-    assert set(report.fresh) == {"head.norm.weight", "head.norm.bias", "head.linear.weight", "head.linear.bias"}
-    state = {name.removeprefix(BACKBONE): tensor for name, tensor in source.state_dict().items()}
-    for name, tensor in model.state_dict().items():
-        if not name.startswith("head.") and name not in (TABLE, KERNEL):
-            assert torch.equal(tensor, state[name]), name
-    resized = target.patch_size != config.patch_size
-    assert any(note.startswith("patch kernel: ") for note in report.notes) == resized
-    assert torch.equal(model.state_dict()[KERNEL], state[KERNEL]) != resized
-    moved = target.grid != config.grid or target.stride != config.stride
-    assert any(note.startswith("positions: ") for note in report.notes) == moved
-    logits = model(torch.randn(1, target.n_mels, target.n_frames))
-    assert logits.shape == (1, 3)
-    assert logits.isfinite().all()
-
-
-@pytest.mark.parametrize(
-    ("preset", "fields", "words"),
-    [
-        (PATCH, {"depth": 3}, "depth 2 there, 3 here - expected the same - set model.depth=2"),
-        (PATCH, {"embed_dim": 32}, "embed_dim 64 there, 32 here - expected the same - set model.embed_dim=64"),
-        ("ast-sinusoidal", {}, "encoder.norm.bias has no place in the model"),
-        (
-            "cnn-baseline",
-            {},
-            "a transformer's and the model's (cnn) a convolutional network's - expected two of one sort",
-        ),
-    ],
-)
-def test_what_is_impossible_is_one_line(preset: str, fields: dict[str, Any], words: str, tmp_path: Path) -> None:
-    ours(tmp_path / "c", config_of(PATCH, n_frames=192, num_masked=0.7))
-    sizes = {} if preset.startswith("cnn") else {**NARROW, **fields}
-    with pytest.raises(CheckpointError) as error:
-        started(tmp_path / "c", preset_config(preset, **sizes, num_classes=3, n_frames=192), pretraining=False)
-    assert words in str(error.value)
-    assert "\n" not in str(error.value)
-    assert len(str(error.value)) < 500

@@ -22,6 +22,7 @@ from zoo.models.masked_patch import MaskedPatchModel
 from zoo.models.registry import register
 from zoo.models.transformer import SpectrogramTransformer, TransformerConfig
 from zoo.nn.aggregator import PatchMeanAggregator
+from zoo.nn.mask_decoder import MaskDecoder
 from zoo.nn.masking import check_mask, draw_mask
 from zoo.nn.position import LearnedPosition
 from zoo.nn.released_masking import check_released_mask, draw_released_mask
@@ -77,6 +78,13 @@ class SsastConfig(TransformerConfig):
         return self._half_width if self.decoder_dim is None else self.decoder_dim
 
     @property
+    def heads_read(self) -> str:
+        """What the heads of pretraining look at, in words: those of one config are of use to another with the same."""
+        if self.encode == "all":
+            return "the encoder's tokens"
+        return f"a decoder's ({self.decoder_depth} layers of width {self.visible_decoder_dim})"
+
+    @property
     def _decoder_step(self) -> int:
         return math.lcm(self.num_heads, 4)
 
@@ -112,4 +120,26 @@ class SsastConfig(TransformerConfig):
         backbone = self.model_copy(update={"num_classes": 0}).build()
         backbone.aggregator = None
         sampler = draw_released_mask if self.mask_sampler == "released" else draw_mask
-        return MaskedPatchModel(backbone, self.num_masked, self.cluster_size, self.separate_masks, sampler, config=self)
+        decoder = None
+        if self.encode == "visible":
+            decoder = MaskDecoder(
+                self.grid,
+                self.embed_dim,
+                self.visible_decoder_dim,
+                self.decoder_depth,
+                self.num_heads,
+                backbone.embedding.num_prefix_tokens,
+                self.mlp_ratio,
+                self.dropout,
+                self.norm_eps,
+            )
+        return MaskedPatchModel(
+            backbone,
+            self.num_masked,
+            self.cluster_size,
+            self.separate_masks,
+            sampler,
+            self.masks_per_clip,
+            decoder,
+            config=self,
+        )

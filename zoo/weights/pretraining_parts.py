@@ -17,32 +17,18 @@ def is_pretraining_part(name: str) -> bool:
 
 
 def parts_afresh(names: set[str], source: Any, target: Any) -> tuple[frozenset[str], str]:
-    """Of `names` those that must start afresh when a pretraining of `source` goes on as `target`, and why.
+    """Of `names` those that must start afresh when a pretraining of `source` goes on as `target`, and a note on it.
 
     Args:
         names: of tensors, of either model.
         source, target: model configs that can be pretrained.
     """
-    parts = {name for name in names if is_pretraining_part(name)}
-    change = _change(source, target, ("encode",))
-    if not change and target.encode == "visible":
-        change = _change(source, target, ("decoder_depth", "visible_decoder_dim"))
-    if change:
-        return frozenset(parts), f"pretraining heads: fresh ({change})"
-    change = _change(source, target, ("patch_size",))
-    if change:  # other values to predict; the mask token stands in the place of an embedding, whatever of
-        return frozenset(name for name in parts if name.split(".")[0] in _HEADS), f"pretraining heads: fresh ({change})"
+    parts = frozenset(filter(is_pretraining_part, names))
+    if source.heads_read != target.heads_read:
+        return parts, f"pretraining heads: fresh, for they read {source.heads_read} there, {target.heads_read} here"
+    if source.patch_size != target.patch_size:
+        # Other values to predict. The mask token stays: it stands for the embedding of a patch, of whatever size.
+        there, here = ("x".join(map(str, config.patch_size)) for config in (source, target))
+        heads = frozenset(name for name in parts if name.split(".")[0] in _HEADS)
+        return heads, f"pretraining heads: fresh, for patches are {there} there, {here} here"
     return frozenset(), "pretraining heads and mask token: the checkpoint's"
-
-
-def _change(source: Any, target: Any, fields: tuple[str, ...]) -> str:
-    changes = []
-    for field in fields:
-        there, here = getattr(source, field), getattr(target, field)
-        if there != here:
-            changes.append(f"{field.removeprefix('visible_')} {_shown(there)} there, {_shown(here)} here")
-    return ", ".join(changes)
-
-
-def _shown(value: Any) -> str:
-    return "x".join(map(str, value)) if isinstance(value, tuple) else str(value)
