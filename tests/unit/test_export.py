@@ -506,7 +506,8 @@ def test_how_to_read_the_file_again_is_said_and_true(tmp_path: Path) -> None:
     (note,) = [n for n in convert(tmp_path / "c", tmp_path / "c.pth", "official")["notes"] if "read it with" in n]
     stated = dict(text.removeprefix("own.").split("=") for text in note.split("read it with ")[1].split())
     assert stated.keys() >= {"kind", "num_heads", "norm_eps"}
-    own = {key: value if key in ("kind", "mask_sampler") else json.loads(value) for key, value in stated.items()}
+    words = ("kind", "mask_sampler", "encode")
+    own = {key: value if key in words else json.loads(value) for key, value in stated.items()}
     back: Any = zoo.load(tmp_path / "c.pth", own=own)
     assert back.config == model.config
     assert torch.equal(back(x := clip()), model(x))

@@ -20,10 +20,12 @@ from zoo.run.memory import memory_of_run
 from zoo.train.memory import CUDA_WORKSPACE, Allocations, MemoryUse, memory_of_step, run_step
 
 SMALL: dict[str, Any] = {"embed_dim": 96, "depth": 2, "num_heads": 3, "n_frames": 128, "num_classes": 10}
+_VISIBLE = {"encode": "visible", "masks_per_clip": 2}
 FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
     "ast": ("ast-tiny", SMALL),
     "ssast": ("ssast-patch-tiny", SMALL),
     "pretrain": ("ssast-patch-tiny", {**SMALL, "num_masked": 0.7, "pretraining": True}),
+    "visible": ("ssast-patch-tiny", {**SMALL, "num_masked": 0.7, "pretraining": True, **_VISIBLE}),
     "passt": ("passt-tiny", {**SMALL, "patchout_freq": 3, "patchout_time": 4}),
     "cnn": ("cnn-baseline", {"n_frames": 128, "num_classes": 10}),
 }
@@ -40,7 +42,11 @@ def build(family: str, device: str, recompute: bool = False, **fields: Any) -> n
 
 
 def objective(family: str) -> Any:
-    return MaskedPatchConfig().build() if family == "pretrain" else ClassificationConfig().build("single-label")
+    return (
+        MaskedPatchConfig().build()
+        if family in ("pretrain", "visible")
+        else ClassificationConfig().build("single-label")
+    )
 
 
 def part(clips: int, n_frames: int = 128, device: str = "cpu") -> Callable[[], Inputs]:

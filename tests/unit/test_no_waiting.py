@@ -45,6 +45,7 @@ MODELS: dict[str, tuple[str, dict[str, Any]]] = {
     "passt": ("passt-tiny", {"num_classes": NUM_CLASSES, "patchout_time": 4, "patchout_random": 3}),
     "ssast": ("ssast-patch-tiny", {"num_masked": 20}),
     "ssast two-pass": ("ssast-patch-tiny", {"num_masked": 0.5, "separate_masks": True}),
+    "ssast visible": ("ssast-patch-tiny", {"num_masked": 0.5, "encode": "visible", "masks_per_clip": 2}),
     "ssast frame": ("ssast-frame-tiny", {"num_masked": 20}),
 }
 

@@ -17,8 +17,8 @@ from zoo.torchrun import processes_here
 _MAX_AUTO_WORKERS = 8
 
 
-def _as_sources(value: Any) -> Any:
-    """A path, a source, or a list of either, as a tuple of sources."""
+def as_sources(value: Any) -> Any:
+    """For a recipe: a path, a source, or a list of either, as a tuple of sources."""
     if isinstance(value, str | dict | SourceConfig):
         value = [value]
     if not isinstance(value, list | tuple):
@@ -32,7 +32,7 @@ def _as_names(value: Any) -> Any:
 
 Sources = Annotated[
     Annotated[tuple[SourceConfig, ...], Field(min_length=1, max_length=10_000)] | None,
-    BeforeValidator(_as_sources, json_schema_input_type=str | SourceConfig | list[str | SourceConfig] | None),
+    BeforeValidator(as_sources, json_schema_input_type=str | SourceConfig | list[str | SourceConfig] | None),
 ]
 
 

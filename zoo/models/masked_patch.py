@@ -2,17 +2,20 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from zoo.draws import random_keys
+from zoo.draws import clip_keys, random_keys, stable_id
 from zoo.errors import ShapeError
+from zoo.models.masked_patches import MaskedPatchDetails, MaskedPatches, MaskedPatchOutput
 from zoo.models.registry import ModelConfig
 from zoo.models.spectrogram_model import accept, check_input
 from zoo.models.transformer import SpectrogramTransformer
+from zoo.nn.head import PredictionHead
+from zoo.nn.mask_decoder import MaskDecoder
 from zoo.nn.masking import draw_mask, mask_count, masked_index
 from zoo.nn.patch import PatchGrid, fold_patches, unfold_patches
 
@@ -22,46 +25,7 @@ BACKBONE = "backbone."
 RECONSTRUCT = "mask-reconstruct"
 CLASSIFY = "mask-classify"
 
-
-class MaskedPatches(NamedTuple):
-    """What one task predicts about the masked patches, in the order of their places. Rows beyond `length` are zero."""
-
-    output: Float[Tensor, "batch masked patch_dim"]
-    target: Float[Tensor, "batch masked patch_dim"]
-    """The input's own values, mel-major in each patch."""
-    length: Int[Tensor, "batch"]
-    """Masked patches of each clip."""
-
-
-class MaskedPatchOutput(NamedTuple):
-    """Both tasks, each with a mask of its own."""
-
-    reconstruct: MaskedPatches
-    classify: MaskedPatches
-
-
-class MaskedPatchDetails(NamedTuple):
-    """The reconstruction task drawn back onto the grid, for pictures and measurements."""
-
-    grid: PatchGrid
-    is_masked: Bool[Tensor, "batch patch"]
-    is_padded: Bool[Tensor, "batch patch"] | None
-    masked: Float[Tensor, "batch mel frame"]
-    """The input with its masked patches set to 0, which is the data set's mean; whole patches only."""
-    reconstructed: Float[Tensor, "batch mel frame"]
-    """The input with the model's prediction in the masked patches."""
-
-
-class PredictionHead(nn.Module):
-    """Linear, ReLU, linear: from a token to the values of its patch, as in the released SSAST."""
-
-    def __init__(self, embed_dim: int, patch_dim: int) -> None:
-        super().__init__()
-        self.hidden = nn.Linear(embed_dim, embed_dim)
-        self.output = nn.Linear(embed_dim, patch_dim)
-
-    def forward(self, tokens: Float[Tensor, "batch token embed"]) -> Float[Tensor, "batch token patch_dim"]:
-        return self.output(self.hidden(tokens).relu())
+_FURTHER = stable_id("further masks of a clip")
 
 
 class MaskedPatchModel(nn.Module):
@@ -70,11 +34,14 @@ class MaskedPatchModel(nn.Module):
     Both tasks look at one mask and one pass through the encoder: nothing in SSAST's losses needs two, and a step costs
     half. With `separate_masks` each has a mask and a pass of its own, as in the released code (one batch of twice the
     size here). Masks are drawn in evaluation too, by `sampler`. A masked patch's embedding is replaced before positions
-    are added, so that nothing of its content reaches the encoder, while its place does. Patches that are not wholly
-    inside `num_frames` are neither masked nor seen.
+    are added, so that nothing of its content reaches the encoder, while its place does; with a `decoder` the encoder
+    sees the visible patches alone, and the decoder all places. Patches that are not wholly inside `num_frames` are
+    neither masked nor seen. In training every clip has `masks_per_clip` masks; in evaluation the first of them, so that
+    runs with different numbers are measured alike.
 
-    `backbone` is the fine-tuning model without aggregator and head, so its keys are those of fine-tuning. The trunk
-    and the mask token start as `zoo.nn.init` says, the two prediction heads from torch's default, as released.
+    `backbone` is the fine-tuning model without aggregator and head, so its keys are those of fine-tuning. The trunk,
+    the mask token and the decoder start as `zoo.nn.init` says, the two prediction heads from torch's default, as
+    released. `mask_token` is the encoder's; a decoder has its own in its place.
     """
 
     def __init__(
@@ -84,6 +51,8 @@ class MaskedPatchModel(nn.Module):
         cluster_size: tuple[int, int],
         separate_masks: bool = False,
         sampler: Callable[..., Tensor] = draw_mask,
+        masks_per_clip: int = 1,
+        decoder: MaskDecoder | None = None,
         *,
         config: ModelConfig,
     ) -> None:
@@ -96,12 +65,16 @@ class MaskedPatchModel(nn.Module):
         self.cluster_size = cluster_size
         self.separate_masks = separate_masks
         self.sampler = sampler
+        self.masks_per_clip = masks_per_clip
         self.backbone = backbone
         patch = backbone.embedding.patch
-        self.mask_token = nn.Parameter(torch.empty(1, 1, backbone.embed_dim))
-        self.reconstruct = PredictionHead(backbone.embed_dim, patch.patch_dim)
-        self.classify = PredictionHead(backbone.embed_dim, patch.patch_dim)
-        nn.init.normal_(self.mask_token, std=backbone.embed_dim**-0.5)
+        self.mask_token = nn.Parameter(torch.empty(1, 1, backbone.embed_dim)) if decoder is None else None
+        self.decoder = decoder
+        width = backbone.embed_dim if decoder is None else decoder.width
+        self.reconstruct = PredictionHead(width, patch.patch_dim)
+        self.classify = PredictionHead(width, patch.patch_dim)
+        if self.mask_token is not None:
+            nn.init.normal_(self.mask_token, std=backbone.embed_dim**-0.5)
 
     @property
     def min_frames(self) -> int:
@@ -140,28 +113,32 @@ class MaskedPatchModel(nn.Module):
         if keys is None:
             keys = random_keys(log_mel.shape[0], log_mel.device)
         if masks is None:
-            tasks = (RECONSTRUCT, CLASSIFY) if self.separate_masks else (RECONSTRUCT,)
-            of_pass = [self.draw(grid, keys, task, is_padded) for task in tasks]
-            max_count = mask_count(self.num_masked, grid.num_patches)
+            of_pass = self._draw_all(grid, keys, is_padded)
+            max_count, num_visible = mask_count(self.num_masked, grid.num_patches), self._num_visible(grid)
         else:
             _check_masks(masks, patches.shape[:2], grid)
             of_pass = [mask if is_padded is None else mask & ~is_padded for mask in masks]
             if torch.equal(*of_pass):
                 del of_pass[1]
-            max_count = max(int(mask.sum(dim=1).max()) for mask in of_pass)
-        passes = len(of_pass)
-        tokens = self.encode(
-            patches.repeat(passes, 1, 1),
-            grid,
-            torch.cat(of_pass),  # (passes * B, N)
-            None if is_padded is None else is_padded.repeat(passes, 1),
-            keys.repeat(passes),
-        ).chunk(passes)
+            max_count, num_visible = max(int(mask.sum(dim=1).max()) for mask in of_pass), None
+        tokens = self.encode(patches, grid, torch.cat(of_pass), is_padded, keys, num_visible).chunk(len(of_pass))
         values = unfold_patches(log_mel, self.backbone.embedding.patch.patch_size, self._stride).detach()
         return MaskedPatchOutput(
             self.predict(self.reconstruct, tokens[0], values, of_pass[0], max_count),
             self.predict(self.classify, tokens[-1], values, of_pass[-1], max_count),
         )
+
+    def _draw_all(self, grid: PatchGrid, keys: Tensor, is_padded: Tensor | None) -> list[Tensor]:
+        """For each pass through the encoder the masks of all clips, (K * B, N): the first mask of every clip first."""
+        num_masks = self.masks_per_clip if self.training else 1
+        further = [clip_keys(_FURTHER, number, keys) for number in range(1, num_masks)]
+        every, padding = torch.cat([keys, *further]), None if is_padded is None else is_padded.repeat(num_masks, 1)
+        tasks = (RECONSTRUCT, CLASSIFY) if self.separate_masks else (RECONSTRUCT,)
+        return [self.draw(grid, every, task, padding) for task in tasks]
+
+    def _num_visible(self, grid: PatchGrid) -> int | None:
+        """How many patches our own sampler leaves; of a clip with padding no more. Others may leave more."""
+        return grid.num_patches - mask_count(self.num_masked, grid.num_patches) if self.sampler is draw_mask else None
 
     def draw(
         self,
@@ -176,32 +153,74 @@ class MaskedPatchModel(nn.Module):
 
     def encode(
         self,
-        patches: Float[Tensor, "batch patch embed"],
+        patches: Float[Tensor, "clip patch embed"],
         grid: PatchGrid,
         is_masked: Bool[Tensor, "batch patch"],
-        is_padded: Bool[Tensor, "batch patch"] | None = None,
-        keys: Int[Tensor, "batch"] | None = None,
-    ) -> Float[Tensor, "batch token embed"]:
-        """Hides the masked patches, and encodes the rest with them; all tokens, the prefix first."""
-        embedding = self.backbone.embedding
-        patches = torch.where(is_masked[:, :, None], self.mask_token.to(patches.dtype), patches)
-        tokens, is_padded_token = embedding.assemble(patches, grid, is_padded, keys)  # (B, P + N, D)
+        is_padded: Bool[Tensor, "clip patch"] | None = None,
+        keys: Int[Tensor, "clip"] | None = None,
+        num_visible: int | None = None,
+    ) -> Float[Tensor, "batch token width"]:
+        """Hides the masked patches and encodes the clips, once for each mask; all tokens, the prefix first.
+
+        is_masked: one mask of every clip after the other, each of all clips.
+        num_visible: for a decoder: how many patches every clip has left, or at most where some are padded. None: look.
+        """
+        embedding, repeats = self.backbone.embedding, is_masked.shape[0] // patches.shape[0]
+        padding = None if is_padded is None else is_padded.repeat(repeats, 1)
+        if self.decoder is not None:
+            tokens, _ = embedding.assemble(patches, grid, is_padded, keys)  # (clips, P + N, D)
+            return self._encode_visible(self.decoder, tokens, grid, is_masked, padding, num_visible)
+        hidden = is_masked.unflatten(0, (repeats, -1))[..., None]
+        assert self.mask_token is not None, "without a decoder the encoder has the mask token"
+        copies = torch.where(hidden, self.mask_token.to(patches.dtype), patches).flatten(0, 1)
+        keys = None if keys is None else keys.repeat(repeats)
+        tokens, is_padded_token = embedding.assemble(copies, grid, padding, keys)  # (B, P + N, D)
         return self.backbone.encoder(tokens, is_padded_token)  # (B, P + N, D)
+
+    def _encode_visible(
+        self,
+        decoder: MaskDecoder,
+        tokens: Tensor,
+        grid: PatchGrid,
+        is_masked: Tensor,
+        is_padded: Tensor | None,
+        num_visible: int | None,
+    ) -> Tensor:
+        """Leaves all but the prefix and the visible patches out of `tokens`, encodes these, and decodes all places."""
+        count = self.backbone.embedding.num_prefix_tokens
+        is_visible = ~is_masked if is_padded is None else ~(is_masked | is_padded)
+        is_ragged = is_padded is not None
+        if num_visible is None:
+            there = is_visible.sum(dim=1)
+            num_visible, is_ragged = max(int(there.max()), 1), bool((there != there.max()).any())
+        index, length = masked_index(is_visible, num_visible)  # the places of what is True: (B, V), (B,)
+        places = torch.arange(count, device=index.device).expand(index.shape[0], -1)
+        places = torch.cat([places, index + count], dim=1)[:, :, None].expand(-1, -1, tokens.shape[2])  # (B, P + V, D)
+        repeats = is_masked.shape[0] // tokens.shape[0]
+        seen = tokens.expand(repeats, -1, -1, -1).gather(2, places.unflatten(0, (repeats, -1))).flatten(0, 1)
+        is_unseen = None
+        if is_ragged:
+            is_unseen = torch.arange(-count, num_visible, device=index.device) >= length[:, None]  # the prefix is seen
+        return decoder(self.backbone.encoder(seen, is_unseen), grid, is_visible, is_padded)
 
     def predict(
         self,
         head: nn.Module,
-        tokens: Float[Tensor, "batch token embed"],
-        values: Float[Tensor, "batch patch patch_dim"],
+        tokens: Float[Tensor, "batch token width"],
+        values: Float[Tensor, "clip patch patch_dim"],
         is_masked: Bool[Tensor, "batch patch"],
         max_count: int,
     ) -> MaskedPatches:
-        """What `head` says about the masked patches, at most `max_count` of a clip, beside their true values."""
+        """What `head` says about the masked patches, at most `max_count` of a mask, beside their true values.
+
+        tokens, is_masked: of one mask of every clip after the other. values: of the clips.
+        """
         index, length = masked_index(is_masked, max_count)  # (B, L), (B,)
         tokens = self._patch_tokens(tokens)
         is_real = (torch.arange(index.shape[1], device=index.device) < length[:, None])[:, :, None]
         output = head(tokens.gather(1, index[:, :, None].expand(-1, -1, tokens.shape[2])))  # (B, L, patch_dim)
-        target = values.gather(1, index[:, :, None].expand(-1, -1, values.shape[2]))
+        clip = torch.arange(index.shape[0], device=index.device) % values.shape[0]
+        target = values[clip[:, None], index]
         return MaskedPatches(torch.where(is_real, output, 0.0), torch.where(is_real, target, 0.0), length)
 
     @torch.no_grad()
@@ -212,7 +231,7 @@ class MaskedPatchModel(nn.Module):
         keys: Int[Tensor, "batch"] | None = None,
         rescale: bool = False,
     ) -> MaskedPatchDetails:
-        """The reconstruction of a batch as pictures. The same keys give the masks that `forward` has.
+        """The reconstruction of a batch as pictures. The same keys give the masks that `forward` has, or has first.
 
         rescale: give every prediction the mean and deviation of the true patch: a model trained on targets that were
             normalised patch by patch says nothing about them (He et al. 2022 draw theirs so too).
@@ -224,7 +243,8 @@ class MaskedPatchModel(nn.Module):
         if keys is None:
             keys = random_keys(log_mel.shape[0], log_mel.device)
         is_masked = self.draw(grid, keys, RECONSTRUCT, is_padded)
-        tokens = self._patch_tokens(self.encode(patches, grid, is_masked, is_padded, keys))
+        tokens = self.encode(patches, grid, is_masked, is_padded, keys, self._num_visible(grid))
+        tokens = self._patch_tokens(tokens)
         predicted = self.reconstruct(tokens).to(log_mel.dtype)  # (B, N, patch_dim)
         patch_size = self.backbone.embedding.patch.patch_size
         values = unfold_patches(log_mel, patch_size, self._stride)

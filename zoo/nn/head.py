@@ -17,3 +17,15 @@ class MLPHead(nn.Module):
 
     def forward(self, features: Float[Tensor, "batch embed"]) -> Float[Tensor, "batch cls"]:
         return self.linear(self.norm(features))
+
+
+class PredictionHead(nn.Module):
+    """Linear, ReLU, linear: from a token to the values of its patch, as in the released SSAST."""
+
+    def __init__(self, embed_dim: int, patch_dim: int) -> None:
+        super().__init__()
+        self.hidden = nn.Linear(embed_dim, embed_dim)
+        self.output = nn.Linear(embed_dim, patch_dim)
+
+    def forward(self, tokens: Float[Tensor, "batch token embed"]) -> Float[Tensor, "batch token patch_dim"]:
+        return self.output(self.hidden(tokens).relu())

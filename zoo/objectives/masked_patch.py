@@ -57,10 +57,12 @@ def masked_patch_loss(
     to classify. Both have as many masked patches, whichever they are."""
     reconstruct, classify = model(inputs.log_mel, inputs.num_frames, inputs.keys)
     with exactly(inputs.log_mel.device):
-        error = reconstruction_error(*_prepared(reconstruct, config.normalise_targets))
-        triple = _prepared(classify, config.normalise_targets)
+        triple = _prepared(reconstruct, config.normalise_targets, config.reconstruct_weight)
+        error = reconstruction_error(*triple)
+        triple = _prepared(classify, config.normalise_targets, config.classify_weight)
         nce, accuracy, chance = info_nce(*triple, config.temperature, config.softmax_over)
-        loss = config.reconstruct_weight * error + config.classify_weight * nce
+        loss = _weighted(error, reconstruct[0], config.reconstruct_weight)
+        loss = loss + _weighted(nce, classify[0], config.classify_weight)
     scalars = {
         "loss/reconstruct": error.detach(),
         "loss/classify": nce.detach(),
@@ -115,11 +117,21 @@ def normalise_patches(patches: Float[Tensor, "*any patch_dim"]) -> Float[Tensor,
     return (patches - mean) / (variance + _VARIANCE_FLOOR).sqrt()
 
 
-def _prepared(triple: tuple[Tensor, Tensor, Tensor], normalise: bool) -> tuple[Tensor, Tensor, Tensor]:
-    """In float32, and with targets that no gradient can reach: only the predictions learn."""
+def _prepared(triple: tuple[Tensor, Tensor, Tensor], normalise: bool, weight: float) -> tuple[Tensor, Tensor, Tensor]:
+    """In float32, and with targets that no gradient can reach: only the predictions learn, if they weigh anything."""
     output, target, length = triple
-    target = target.detach().float()
-    return output.float(), normalise_patches(target) if normalise else target, length
+    output, target = output.float() if weight else output.detach().float(), target.detach().float()
+    return output, normalise_patches(target) if normalise else target, length
+
+
+def _weighted(value: Tensor, output: Tensor, weight: float) -> Tensor:
+    """weight * value. With a weight of 0 exactly 0, and so are its gradients, even where the value is not finite.
+
+    The head's parameters still get them: several processes that average gradients wait for one of every parameter.
+    """
+    if weight:
+        return weight * value
+    return output.float().masked_fill(output.new_ones((), dtype=torch.bool), 0.0).sum()
 
 
 def _is_real(length: Int[Tensor, "batch"], masked: int) -> Bool[Tensor, "batch masked"]:

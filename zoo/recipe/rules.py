@@ -65,6 +65,15 @@ def _model_can_be_pretrained(objective: Objective, model: ModelConfig) -> Broken
             yield from _told(check)
 
 
+@_rule("objective", "model")
+def _no_pass_is_of_no_use(objective: Objective, model: ModelConfig) -> Broken:
+    if isinstance(objective, MaskedPatchConfig) and getattr(model, "separate_masks", False):
+        for name in ("reconstruct_weight", "classify_weight"):
+            if getattr(objective, name) == 0:
+                text = f"found true with objective.{name} 0, so that one of two passes through the encoder would be of"
+                yield ("model", "separate_masks"), f"{text} no use - expected false - set it to false"
+
+
 @_rule("front_end", "model")
 def _same_mel_bands(front_end: MelConfig, model: ModelConfig) -> Broken:
     if front_end.n_mels != model.n_mels:
@@ -111,6 +120,15 @@ def _pretraining_sees_no_labels(objective: Objective, data: DataConfig) -> Broke
     if isinstance(objective, MaskedPatchConfig) and data.sampling.kind == "balanced":
         text = "found 'balanced' with objective 'masked-patch' - expected 'shuffle', since balancing would let labels"
         yield ("data", "sampling"), f"{text} into pretraining - leave it out"
+
+
+@_rule("objective", "evaluate")
+def _probe_is_of_pretraining(objective: Objective, evaluate: EvaluateConfig) -> Broken:
+    if isinstance(objective, ClassificationConfig) and evaluate.probe is not None:
+        text = (
+            "found one with objective 'classification', whose own metrics say more - expected null, or 'masked-patch'"
+        )
+        yield ("evaluate", "probe"), f"{text} - leave it out"
 
 
 @_rule("data", "evaluate")

@@ -3,7 +3,7 @@
     embedding.…, mask_token          the input: patches, positions, tokens
     encoder.blocks.N.…               block N
     encoder.norm.…                   the norm above the blocks
-    head.…, aggregator.…             the head; so are reconstruct.… and classify.…, those of masked-patch pretraining
+    head.…, aggregator.…             the head; so are reconstruct.…, classify.… and decoder.… of pretraining
     anything else                    other: the convolutions of the CNN
 
 `backbone.` in front, as in the masked-patch model, is no part of the place.
@@ -24,6 +24,7 @@ _PART_OF: dict[str, Part] = {
     "aggregator": "head",
     "reconstruct": "head",
     "classify": "head",
+    "decoder": "head",
 }
 
 

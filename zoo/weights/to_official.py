@@ -82,6 +82,9 @@ def _problem(config: Any, is_pretraining: bool) -> str | None:
     size = "x".join(map(str, config.patch_size))
     if config.kind == "ast" and config.patch_size != (16, 16):
         return f"found patches of {size} - expected 16x16, the only ones of the released AST - convert to 'zoo'"
+    if is_pretraining and config.encode == "visible":
+        found = "found a decoder, for the encoder sees visible patches alone - expected encode: all, the released way"
+        return f"{found} - convert to 'zoo', or the backbone alone with pretraining=false num_classes=N"
     if is_pretraining and config.patch_size[0] * config.patch_size[1] != _HEAD_VALUES:
         return (
             f"found patches of {size} - expected {_HEAD_VALUES} values, as the released heads have - convert to 'zoo'"

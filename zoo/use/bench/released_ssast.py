@@ -28,7 +28,9 @@ class ReleasedSsast(nn.Module):
 
     def __init__(self, model: MaskedPatchModel) -> None:
         super().__init__()
+        assert model.mask_token is not None, "the released code has no decoder"
         self.model = model
+        self._mask_token = model.mask_token
         self._rng = random.Random(0)
 
     def forward(
@@ -60,7 +62,7 @@ class ReleasedSsast(nn.Module):
         is_kept = torch.ones_like(patches)
         for clip, places in enumerate(index):
             is_kept[clip, places, :] = 0
-        patches = patches * is_kept + (1 - is_kept) * model.mask_token
+        patches = patches * is_kept + (1 - is_kept) * self._mask_token
         tokens, _ = embedding.assemble(patches, grid)
         tokens = model.backbone.encoder(tokens)[:, embedding.num_prefix_tokens :]
         outputs, targets = [], []
