@@ -73,6 +73,17 @@ class TaskConfig(Config):
     """Overrides of every recipe on this task, and of no pretraining."""
 
 
+class WatchConfig(Config):
+    """A probe while models pretrain (`evaluate.probe`); nothing of it reaches the training."""
+
+    task: Name
+    """On whose clips."""
+    fold: str | int
+    """It is measured on this fold, and learns from the others."""
+    every_clips: Clips | None = None
+    """Seen between two probes; null: at every evaluation."""
+
+
 class ChoiceConfig(Config):
     """Settings of fine-tuning, tried on models from scratch, on clips set aside within the training folds.
 
@@ -195,6 +206,8 @@ class ProofConfig(Config):
     set: Overrides = Field(default_factory=dict)
     """Overrides of every recipe."""
     pretrainings: Annotated[tuple[PretrainingConfig, ...], BeforeValidator(_as_tuple)] = ()
+    watch: WatchConfig | None = None
+    """null: no probe while they train."""
     tasks: Annotated[tuple[TaskConfig, ...], Field(min_length=1), BeforeValidator(_as_tuple)]
     choices: Annotated[tuple[ChoiceConfig, ...], BeforeValidator(_as_tuple)] = ()
     tables: Annotated[tuple[TableConfig, ...], Field(min_length=1), BeforeValidator(_as_tuple)]
@@ -210,6 +223,8 @@ class ProofConfig(Config):
                 _known(one.equal_time_to, pretrainings, where)
                 if self.pretraining(one.equal_time_to).equal_time_to is not None:
                     raise ValueError(f"{where}: found one that is of equal time itself - expected one with a length")
+        if self.watch is not None:
+            _known(self.watch.task, tasks, "watch: task")
         for choice in self.choices:
             for task in choice.tasks or ():
                 _known(task, tasks, "choices: tasks")

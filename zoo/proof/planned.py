@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from zoo.compare.config import Seeds
 from zoo.compare.costs import trained_on_meta
 from zoo.compare.folds import Rule, fold_recipes
 from zoo.compare.found_runs import run_folder
@@ -20,9 +19,17 @@ from zoo.data.validation import ValidationConfig
 from zoo.errors import RecipeError
 from zoo.models.cost import training_flops_per_clip
 from zoo.proof.audio import Audio
-from zoo.proof.config import ChoiceConfig, PretrainingConfig, ProofConfig, RowConfig, TableConfig, TaskConfig
+from zoo.proof.config import (
+    ChoiceConfig,
+    PretrainingConfig,
+    ProofConfig,
+    RowConfig,
+    TableConfig,
+    TaskConfig,
+    WatchConfig,
+)
 from zoo.proof.equal import equal_compute, equal_operations
-from zoo.proof.rows import PlannedChoice, PlannedRow, PlannedTable
+from zoo.proof.rows import PlannedChoice, PlannedRow, PlannedTable, folder_suffix, seeds_of
 from zoo.recipe import Recipe, find_recipe, read_recipe
 from zoo.run import find_data, plan_clips
 
@@ -84,10 +91,17 @@ class Planner:
         own = [f"name={json.dumps(one.name)}", f"data.train={json.dumps(self.audio.pretrain)}"]
         if one.equal_time_to is not None:
             own.append(f"train.clips={self._clips_of_equal_time(one)}")
+        if self.config.watch is not None:
+            own.append(f"evaluate.probe={json.dumps(self._probe(self.config.watch))}")
         recipe = self._read(one.recipe, self.config.set, one.set, *own)
         if recipe.objective.kind != "masked-patch":
             raise RecipeError(f"pretrainings: {one.name}: {one.recipe} is no recipe of pretraining - name another")
         return PlannedRun(one.name, recipe, self.pretraining_folder(one.name), None, recipe.seed)
+
+    def _probe(self, watch: WatchConfig) -> dict[str, Any]:
+        path = self.audio.tasks[watch.task]
+        sides = {"train": {"path": path, "not_fold": watch.fold}, "test": {"path": path, "fold": watch.fold}}
+        return {**sides, "every_clips": watch.every_clips}
 
     def pretrainings(self) -> list[PlannedRun]:
         """All of them."""
@@ -143,7 +157,7 @@ class Planner:
                         fold,
                         seed,
                     )
-                    for seed in _seeds(choice.seeds)
+                    for seed in seeds_of(choice.seeds)
                     for fold, one in folds.items()
                 )
             )
@@ -201,7 +215,7 @@ class Planner:
         recipe = self._task_recipe(row.recipe, task, row.name, setting, row.start, share, f"train.clips={clips}")
         rule: Rule = "validation" if row.length == "converged" else "last"
         folds = fold_recipes(recipe, rule, task.folds, self._manifest(task.name))
-        name = row.name + _suffix(table, is_equal=clips == self._equal(table, row, task))
+        name = row.name + folder_suffix(table, is_equal=clips == self._equal(table, row, task))
         runs = [
             PlannedRun(
                 row.name,
@@ -210,7 +224,7 @@ class Planner:
                 fold,
                 seed,
             )
-            for seed in _seeds(task.seeds if row.seeds is None else row.seeds)
+            for seed in seeds_of(task.seeds if row.seeds is None else row.seeds)
             for fold, one in folds.items()
         ]
         return PlannedRow(row, tuple(runs), clips, flops, note)
@@ -297,15 +311,3 @@ def _judged_by_validation(recipe: Recipe) -> Recipe:
     evaluate = recipe.evaluate.model_copy(update={"select": "last", "every_epochs": None, "every_clips": None})
     evaluate = evaluate.model_copy(update={"patience": None})
     return recipe.model_copy(update={"data": recipe.data.model_copy(update={"test": None}), "evaluate": evaluate})
-
-
-def _seeds(seeds: Seeds) -> tuple[int, ...]:
-    return tuple(range(seeds)) if isinstance(seeds, int) else tuple(dict.fromkeys(seeds))
-
-
-def _suffix(table: TableConfig, is_equal: bool) -> str:
-    """Of the folder of a row: runs at other budgets and shares are other runs; at equal operations those of models that
-    cost alike are the same."""
-    text = "" if table.share == 1 else f"-share-{table.share:g}"
-    text += "" if table.clips == 1 else f"-{table.clips:g}x"
-    return text + ("" if table.flops_like is None or is_equal else "-equal-flops")

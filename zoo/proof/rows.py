@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from zoo.compare.config import Seeds
 from zoo.compare.planned import PlannedRun
 from zoo.proof.config import ChoiceConfig, RowConfig, TableConfig, TaskConfig
 
@@ -42,3 +43,16 @@ class PlannedChoice:
     def recipes(self) -> tuple[str, ...]:
         """Whose rows get what is chosen."""
         return self.choice.recipes or (self.choice.recipe,)
+
+
+def seeds_of(seeds: Seeds) -> tuple[int, ...]:
+    """Which they are."""
+    return tuple(range(seeds)) if isinstance(seeds, int) else tuple(dict.fromkeys(seeds))
+
+
+def folder_suffix(table: TableConfig, is_equal: bool) -> str:
+    """Of the folder of a row: runs at other budgets and shares are other runs; at equal operations those of models that
+    cost alike are the same."""
+    text = "" if table.share == 1 else f"-share-{table.share:g}"
+    text += "" if table.clips == 1 else f"-{table.clips:g}x"
+    return text + ("" if table.flops_like is None or is_equal else "-equal-flops")
