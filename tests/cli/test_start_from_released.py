@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 
 from tests.cli.conftest import TINY
@@ -40,8 +41,39 @@ def test_pretraining_goes_on_from_the_released_ssast(
     done = zoo("pretrain", *recipe, *geometry, "init.from=ssast.pth", "--out", "run")
     assert "ssast.pth: official SSAST (pretraining)" in done.stdout
     notes = json.loads((tmp_path / "run/summary.json").read_text())["init"]["notes"]
-    assert any(note.startswith("positions: official, 8x64 to 8x3") for note in notes)
-    assert not any(note.startswith("fresh") for note in notes)  # the prediction heads and the mask token came along
+    assert any(note.startswith("positions: resample, 8x64 to 8x3") for note in notes)  # the first 3 columns
+    assert "pretraining heads and mask token: the checkpoint's" in notes
+    assert not any(note.startswith("fresh") for note in notes)
+
+
+def test_pretraining_goes_on_where_a_run_ended(zoo: Zoo, tone_folder: Callable[..., Path], tmp_path: Path) -> None:
+    """With a rate of nothing the loss on the watched clips is the one that the run before had at its end: the heads
+    came along, and so did the masks. Fine-tuning starts from the same run."""
+    data = tone_folder(clips=4)
+    recipe = ["quickstart/pretrain", f"data.train={data}", f"data.eval={data}", *SHORT]
+
+    def loss_after(run: str, *more: str) -> float:
+        zoo("pretrain", *recipe, *more, "--out", run)
+        return float(json.loads((tmp_path / run / "summary.json").read_text())["metrics"]["loss"])
+
+    before = loss_after("first")
+    still = "optim.lr=1e-15"
+    assert loss_after("second", still, "init.from=first") == pytest.approx(before, rel=1e-5)
+    notes = json.loads((tmp_path / "second/summary.json").read_text())["init"]["notes"]
+    assert notes == ["pretraining heads and mask token: the checkpoint's"]
+    zoo(
+        "finetune",
+        "quickstart/ssast",
+        f"data.train={data}",
+        f"data.eval={data}",
+        *SHORT,
+        "init.from=second",
+        "--out",
+        "t",
+    )
+    tuned = json.loads((tmp_path / "t/summary.json").read_text())["init"]
+    assert tuned["notes"] == ["fresh: head.norm.weight, head.norm.bias, head.linear.weight, head.linear.bias"]
+    assert tuned["clips"] == 16  # of both pretrainings
 
 
 def test_finetuning_starts_from_the_released_ast(zoo: Zoo, tone_folder: Callable[..., Path], tmp_path: Path) -> None:

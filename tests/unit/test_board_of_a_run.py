@@ -45,7 +45,7 @@ FINETUNE = (
 )
 SEVERAL = FINETUNE.replace("single-label", "multi-label").replace("name: fine", "name: several")
 PRETRAIN = f"name: pre\nmodel: {{kind: ssast, {BODY}, num_masked: 8}}\nobjective: {{kind: masked-patch}}" + (
-    COMMON.replace("TASK", "null")
+    COMMON.replace("TASK", "null").replace("every_clips: 8}", "every_clips: 8, probe: {train: CLIPS, share: 0.34}}", 1)
 )
 SHARED_SCALARS = {
     *("loss/total", "optim/lr", "data/bad_clips", "data/seconds_waiting", "perf/clips_per_second", "perf/tflops"),
@@ -127,11 +127,14 @@ def test_all_tags_of_finetuning(runs: Runs) -> None:
 
 def test_all_tags_of_pretraining(runs: Runs) -> None:
     tags = events(runs.folder / "runs" / "pre").Tags()
-    losses = {"loss", "loss_reconstruct", "loss_classify", "pretext_accuracy", "pretext_chance"}
+    losses = {"loss", "loss_reconstruct", "loss_classify", "pretext_accuracy", "pretext_chance", "mean_patch_loss"}
+    losses |= {"probe_knn", "probe_linear", "probe_chance"}
+    health = {"embedding_std", "effective_rank", "dead_dimensions", "attention_entropy", "attention_entropy_lowest"}
     assert {tag for tag in tags["scalars"] if tag != "perf/utilisation"} == (
         SHARED_SCALARS
         | {"loss/reconstruct", "loss/classify", "pretext/accuracy", "pretext/chance"}
         | {f"{where}/{name}" for where in ("eval", "final") for name in losses}
+        | {f"health/{name}" for name in health}
     )
     pictures = {f"log_mel/{what}{of}" for what in ("input", "masked", "reconstructed") for of in ("", "-2")}
     assert set(tags["images"]) == pictures

@@ -10,6 +10,7 @@ import pytest
 
 from zoo.compare import budget as budget_module
 from zoo.compare import matrix
+from zoo.compare import runs as runs_module
 from zoo.compare.budget import BUDGET, Budget, measured_rate
 from zoo.compare.config import BudgetConfig, ComparisonConfig, ContenderConfig
 from zoo.compare.costs import trained_on_meta
@@ -188,7 +189,7 @@ def test_what_is_done_is_never_repeated(data: list[str], tmp_path: Path, monkeyp
         raise AssertionError("trained again")
 
     with monkeypatch.context() as patch:
-        patch.setattr(matrix, "train", no_training)
+        patch.setattr(runs_module, "train", no_training)
         again, said = _compared(_config(seeds=2), data, tmp_path / "out")
     assert not said
     assert again.as_json()["rows"] == report.as_json()["rows"]
@@ -226,7 +227,10 @@ def test_folds_are_judged_by_their_rule(data: list[str], tmp_path: Path) -> None
 
 
 def test_one_comparison_at_a_time_in_a_folder(data: list[str], tmp_path: Path) -> None:
-    with matrix._alone_in(tmp_path / "out"), pytest.raises(DataError, match="another zoo compare is at work"):
+    with (
+        matrix.alone_in(tmp_path / "out", "zoo compare"),
+        pytest.raises(DataError, match="another zoo compare is at work"),
+    ):
         compare(_config(), data, out=tmp_path / "out", console=Silent())
 
 

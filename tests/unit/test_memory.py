@@ -42,7 +42,11 @@ def build(family: str, device: str, recompute: bool = False, **fields: Any) -> n
 
 
 def objective(family: str) -> Any:
-    return MaskedPatchConfig().build() if family in ("pretrain", "visible") else ClassificationConfig().build("single-label")
+    return (
+        MaskedPatchConfig().build()
+        if family in ("pretrain", "visible")
+        else ClassificationConfig().build("single-label")
+    )
 
 
 def part(clips: int, n_frames: int = 128, device: str = "cpu") -> Callable[[], Inputs]:

@@ -131,10 +131,21 @@ def test_weights_of_another_size_are_refused(tmp_path: Path, overrides: dict[str
 
 
 def test_weights_without_their_place_are_named(tmp_path: Path) -> None:
-    """A convolutional network's weights and a transformer have nothing in common."""
+    """The minimal AST has no biases before its attention, and other parts by other names."""
     save(tmp_path / "c")
-    with pytest.raises(CheckpointError, match=r"conv\S* is missing.*encoder\.blocks\.0\S* has no place"):
-        initialise(build_model(preset_config("cnn-baseline", num_classes=4)), read(tmp_path / "c"))
+    small = {key: value for key, value in SMALL.items() if key != "num_masked"}
+    with pytest.raises(CheckpointError, match=r"encoder\.blocks\.0\S*bias has no place in the model"):
+        initialise(build_model(preset_config("ast-minimal", **small)), read(tmp_path / "c"))
+
+
+def test_a_convolutional_network_and_a_transformer_have_nothing_in_common(tmp_path: Path) -> None:
+    save(tmp_path / "c")
+    network = build_model(preset_config("cnn-baseline", num_classes=4))
+    with pytest.raises(CheckpointError, match=r"ssast\) are a transformer's and the model's \(cnn\) a convolutional"):
+        initialise(network, read(tmp_path / "c"))
+    save_checkpoint(tmp_path / "n", network.state_dict(), {"model": network.config.model_dump(mode="json")})
+    with pytest.raises(CheckpointError, match=r"cnn\) are a convolutional network's and the model's \(ssast\) a trans"):
+        initialise(build_model(preset_config("ssast-patch-tiny", **SMALL)), read(tmp_path / "n"))
 
 
 def test_what_is_not_a_checkpoint(tmp_path: Path) -> None:

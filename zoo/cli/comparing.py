@@ -38,6 +38,9 @@ def compare(
     allow_unfair: Annotated[
         bool, typer.Option("--allow-unfair", help="Flag runs judged in unequal ways, instead of refusing them.")
     ] = False,
+    jobs: Annotated[
+        int, typer.Option(min=1, max=256, help="Runs side by side, each in a process with its share of the cores.")
+    ] = 1,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Where missing runs and the tables go. [default: runs/NAME]")
     ] = None,
@@ -69,7 +72,7 @@ def compare(
         front_end="own" if own_front_ends else None,
     )
     folder = out or Path("runs") / config.name
-    report = run_compare(config, overrides, out=folder, console=console, allow_unfair=allow_unfair)
+    report = run_compare(config, overrides, out=folder, console=console, allow_unfair=allow_unfair, jobs=jobs)
     if as_json:
         print_json(report.as_json())
     else:

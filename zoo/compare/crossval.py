@@ -10,7 +10,7 @@ from zoo import disk
 from zoo.compare.crossval_table import as_markdown
 from zoo.compare.finished import read_summary, unusable_in_words
 from zoo.compare.folds import RULES, Rule, fold_recipes, fold_results, spread
-from zoo.compare.matrix import TrainingDisplay, run_once
+from zoo.compare.runs import TrainingDisplay, run_once
 from zoo.data.problems import listed
 from zoo.errors import ZooError
 from zoo.recipe import Recipe, find_recipe, read_recipe

@@ -38,7 +38,9 @@ RULES: dict[Rule, str] = {
 }
 
 
-def fold_recipes(recipe: Recipe, rule: Rule = "validation", folds: Sequence[str] | None = None) -> dict[str, Recipe]:
+def fold_recipes(
+    recipe: Recipe, rule: Rule = "validation", folds: Sequence[str] | None = None, clips: Manifest | None = None
+) -> dict[str, Recipe]:
     """Fold -> the recipe of the run that is judged on it, and trains on all others; in the order of the folds.
 
     Name and seed stay the recipe's: the folder of a run tells its fold. Labels that the recipe does not name are those
@@ -46,6 +48,7 @@ def fold_recipes(recipe: Recipe, rule: Rule = "validation", folds: Sequence[str]
 
     Args:
         folds: only these; None is all that the clips of `data.train` have.
+        clips: those of `data.train`, where they were read already.
 
     Raises:
         RecipeError: the recipe names `data.eval` or `data.test`, which the folds make, has not one source, or stops
@@ -55,7 +58,7 @@ def fold_recipes(recipe: Recipe, rule: Rule = "validation", folds: Sequence[str]
     _check_recipe(recipe, rule)
     assert recipe.data.train is not None
     (source,) = recipe.data.train
-    clips = read_manifest(source, recipe.data.columns, labelled=True)
+    clips = clips or read_manifest(source, recipe.data.columns, labelled=True)
     known = _folds_of(clips)
     asked = known if folds is None else [fold_name(fold) for fold in folds]
     unknown = [fold for fold in asked if fold not in known]

@@ -3,35 +3,30 @@
 import contextlib
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-from zoo import disk
 from zoo.compare.cells import as_markdown
 from zoo.compare.config import ComparisonConfig
 from zoo.compare.costs import Costs, costs_of
-from zoo.compare.finished import read_summary, written_recipe
 from zoo.compare.folds import Rule, fold_results
 from zoo.compare.found_runs import described
-from zoo.compare.planned import Planned, PlannedRun, plan
+from zoo.compare.planned import Planned, plan
 from zoo.compare.report import write_report
 from zoo.compare.row import Comparison
+from zoo.compare.runs import Outcome, run_or_note, run_side_by_side
 from zoo.compare.table import compare_summaries
-from zoo.errors import DataError, RecipeError, ZooError
-from zoo.recipe import Recipe, recipe_differences
-from zoo.run import find_data, train
-from zoo.run.folder import with_absolute_paths
+from zoo.compare.workers import Display as SideBySideDisplay
+from zoo.compare.workers import Workers, cores
+from zoo.errors import DataError
 
 if sys.platform != "win32":
     import fcntl
 
-TrainingDisplay = Callable[[str], AbstractContextManager[Any]]
-"""Opens a progress display with a title; entering it gives the callback that training reports to."""
-
-FAILED, TABLE, REPORT = "failed.json", "comparison.json", "report.html"
+TABLE, REPORT = "comparison.json", "report.html"
 _LOCK = ".compare.lock"
 Groups = dict[str, list[dict[str, Any]]]
 
@@ -47,33 +42,6 @@ class Display(Protocol):
         """A progress bar."""
 
 
-def run_once(recipe: Recipe, folder: Path, command: str, display: TrainingDisplay) -> dict[str, Any]:
-    """The summary of this recipe in this folder: read when the run is done, else trained or resumed.
-
-    Raises:
-        RecipeError: the folder holds a run of another recipe; the first keys that differ are named.
-    """
-    if (folder / "recipe.yaml").exists():
-        done = written_recipe(folder)
-        differences = recipe_differences(done, with_absolute_paths(recipe))
-        if differences:
-            named = ", ".join(f"{key}: {old!r} there, {new!r} now" for key, old, new in differences[:4])
-            raise RecipeError(f"{folder}: holds a run of another recipe ({named}) - choose another --out or remove it")
-        if (folder / "summary.json").exists():
-            summary, found = read_summary(folder), find_data(recipe)
-            sides = {"train_manifest": found.train, "eval_manifest": found.eval, "judged_manifest": found.judged}
-            for key, clips in sides.items():
-                if key in summary and summary[key] != (clips.hash if clips else None):
-                    raise DataError(
-                        f"{folder}: holds a run on other clips ({key} {str(summary.get(key))[:12]} there) - expected "
-                        "the same data - choose another --out or remove it"
-                    )
-            return summary
-    with display(f"{command} {recipe.name} (seed {recipe.seed})") as report:
-        summary = train(recipe, folder, command=command, resume=True, on_progress=report)
-    return {**summary, "folder": str(folder)}
-
-
 def compare(
     config: ComparisonConfig,
     overrides: Sequence[str] = (),
@@ -81,6 +49,7 @@ def compare(
     out: Path,
     console: Display,
     allow_unfair: bool = False,
+    jobs: int = 1,
 ) -> Comparison:
     """Runs what is missing under `out`, and puts all runs in one table, which is written there too, with a page.
 
@@ -90,19 +59,21 @@ def compare(
     Args:
         overrides: KEY=VALUE of every recipe, such as `data.train=train.csv`.
         allow_unfair: show what would be refused, with flags.
+        jobs: runs side by side, each in a process with its share of the cores.
 
     Raises:
         ZooError: what the user can put right, found before any time is spent where possible.
         Interrupted: SIGINT or SIGTERM, after a checkpoint was written.
     """
-    with _alone_in(out):
+    with alone_in(out, "zoo compare"):
         planned = plan(config, overrides, out, console.say, allow_unfair)
         groups: Groups = {name: list(planned.finished.get(name, ())) for name in planned.names}
         failed: dict[str, list[str]] = {}
-        for number, run in enumerate(planned.runs, 1):
-            summary = _run(run, number, len(planned.runs), console, failed)
-            if summary is not None:
-                groups[run.contender].append(described(summary, run.recipe, run.fold))
+        for run, outcome in zip(planned.runs, _outcomes(planned, console, jobs), strict=True):
+            if outcome.summary is not None:
+                groups[run.contender].append(described(outcome.summary, run.recipe, run.fold))
+            else:
+                failed.setdefault(run.contender, []).append(str(outcome.failed))
         if config.folds is not None:
             _judge_by_rule(groups, planned, config.rule)
         comparison = compare_summaries(
@@ -126,6 +97,16 @@ def compare(
         folders = {name: [Path(str(run["folder"])) for run in runs] for name, runs in groups.items()}
         write_report(folders, comparison.as_json(), out / REPORT, title=config.name)
     return comparison
+
+
+def _outcomes(planned: Planned, console: Display, jobs: int) -> list[Outcome]:
+    """One for each run."""
+    runs = planned.runs
+    if jobs > 1 and len(runs) > 1:
+        assert isinstance(console, SideBySideDisplay)
+        with Workers(min(jobs, len(runs)), max(1, cores() // jobs)) as workers:
+            return run_side_by_side(runs, workers, console, "runs")
+    return [run_or_note(run, f"run {n} of {len(runs)}", console) for n, run in enumerate(runs, 1)]
 
 
 def costs_by_contender(groups: Groups, out: Path) -> dict[str, Costs]:
@@ -163,42 +144,6 @@ def write_comparison(comparison: Comparison, out: Path) -> None:
         ) from None
 
 
-def _run(
-    run: PlannedRun, number: int, total: int, console: Display, failed: dict[str, list[str]]
-) -> dict[str, Any] | None:
-    """The summary of one run; None when it failed, which `failed` is told."""
-    where = f"{run.contender}, {'' if run.fold is None else f'fold {run.fold}, '}seed {run.seed}"
-    known = run.folder / FAILED
-    if known.is_file():
-        line = f"{where}: {json.loads(known.read_text(encoding='utf-8'))['error']} (again: remove {known})"
-        failed.setdefault(run.contender, []).append(line)
-        return None
-    _clear_stillborn(run.folder)
-    fold = "" if run.fold is None else f", fold {run.fold}"
-    try:
-        return run_once(
-            run.recipe,
-            run.folder,
-            run.command,
-            lambda title: console.training(f"run {number} of {total}: {title}{fold}"),
-        )
-    except ZooError as error:
-        if type(error) is not ZooError:  # what the user put wrong, or the disk: it would stop the others too
-            raise
-        text = " ".join(str(error).split())
-        console.say(f"run {number} of {total} failed: {where}: {text}")
-        with disk.written_whole(known) as beside:
-            disk.write_json(beside, {"error": text})
-        failed.setdefault(run.contender, []).append(f"{where}: {text} (again: remove {known})")
-        return None
-
-
-def _clear_stillborn(folder: Path) -> None:
-    """Removes a folder that a kill left behind before the run had written anything but a file half."""
-    if folder.is_dir() and all(path.name.endswith(".writing") for path in folder.iterdir()):
-        disk.remove(folder)
-
-
 def _judge_by_rule(groups: Groups, planned: Planned, rule: Rule) -> None:
     """Puts the metrics of the rule in the place of those of each run, for contenders of which folds were run."""
     for name in {run.contender for run in planned.runs}:
@@ -218,8 +163,8 @@ def _judge_by_rule(groups: Groups, planned: Planned, rule: Rule) -> None:
 
 
 @contextlib.contextmanager
-def _alone_in(out: Path) -> Iterator[None]:
-    """Raises DataError where another comparison works in this folder; a kill ends the claim."""
+def alone_in(out: Path, command: str) -> Iterator[None]:
+    """Raises DataError where another `command` works in this folder; a kill ends the claim."""
     try:
         out.mkdir(parents=True, exist_ok=True)
         file = (out / _LOCK).open("w")
@@ -233,7 +178,7 @@ def _alone_in(out: Path) -> Iterator[None]:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise DataError(
-                    f"{out}: another zoo compare is at work there - expected one at a time - wait for it, or choose "
+                    f"{out}: another {command} is at work there - expected one at a time - wait for it, or choose "
                     "another --out"
                 ) from None
             except OSError:

@@ -77,7 +77,7 @@ def plan(
 
     Raises: RecipeError, DataError, CheckpointError: what would stop one of the runs, or make them incomparable.
     """
-    shared = _merged(pairs(config.set), overrides)
+    shared = merged(pairs(config.set), overrides)
     finished: dict[str, Sequence[dict[str, Any]]] = {}
     asked: dict[str, _Asked] = {}
     names: list[str] = []
@@ -108,7 +108,7 @@ def pairs(values: Mapping[str, Any]) -> list[str]:
     return [f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in values.items()]
 
 
-def _merged(overrides: Sequence[str], later: Sequence[str]) -> tuple[str, ...]:
+def merged(overrides: Sequence[str], later: Sequence[str]) -> tuple[str, ...]:
     """Both, where a later one replaces an earlier one of the same key."""
     return (*_replaced(overrides, later), *later)
 
@@ -126,9 +126,9 @@ def _key(override: str) -> str:
 
 
 def _asked(contender: ContenderConfig, shared: Sequence[str]) -> tuple[str, _Asked]:
-    own = _merged(shared, pairs(contender.set))
+    own = merged(shared, pairs(contender.set))
     if contender.name is not None:
-        own = _merged(own, [f"name={json.dumps(contender.name)}"])
+        own = merged(own, [f"name={json.dumps(contender.name)}"])
     assert contender.recipe is not None
     one = _Asked(contender.recipe, own)
     return one.read().name, one

@@ -17,8 +17,8 @@ from zoo.torchrun import processes_here
 _MAX_AUTO_WORKERS = 8
 
 
-def _as_sources(value: Any) -> Any:
-    """A path, a source, or a list of either, as a tuple of sources."""
+def as_sources(value: Any) -> Any:
+    """For a recipe: a path, a source, or a list of either, as a tuple of sources."""
     if isinstance(value, str | dict | SourceConfig):
         value = [value]
     if not isinstance(value, list | tuple):
@@ -32,7 +32,7 @@ def _as_names(value: Any) -> Any:
 
 Sources = Annotated[
     Annotated[tuple[SourceConfig, ...], Field(min_length=1, max_length=10_000)] | None,
-    BeforeValidator(_as_sources, json_schema_input_type=str | SourceConfig | list[str | SourceConfig] | None),
+    BeforeValidator(as_sources, json_schema_input_type=str | SourceConfig | list[str | SourceConfig] | None),
 ]
 
 
@@ -44,6 +44,12 @@ class DataConfig(Config):
     eval: Sources = None
     """Clips to watch: evaluated on while training, and what `evaluate.select` chooses by. Without `test`, the metrics
     of the run are theirs. null evaluates nothing."""
+    train_share: Annotated[float, Field(gt=0, le=1)] | None = None
+    """Train on this share of the training clips alone, each label alike, at least one clip of each: what few labels are
+    worth. Of what it leaves, `validation` takes its part. null: all."""
+    train_share_seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    """Another number draws other clips. It is not the recipe's: runs with other seeds train on the same clips, and what
+    a smaller share has is in a larger one too."""
     validation: ValidationConfig | None = None
     """In the place of `eval`: a share of the training clips is set aside and watched, `{share: 0.1}`."""
     test: Sources = None

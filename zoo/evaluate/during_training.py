@@ -1,6 +1,9 @@
 """What the training loop calls to measure a model: metrics to return, and what else there is to see of it."""
 
+from collections.abc import Sequence
+
 from zoo.data.labels import LabelTable
+from zoo.evaluate.beside import Beside
 from zoo.evaluate.chance import chance_levels
 from zoo.evaluate.classifier_board import ClassifierBoard
 from zoo.evaluate.evaluation import Objective, Scores, evaluate_objective, predict_all
@@ -47,19 +50,25 @@ class ClassifierEvaluation:
 
 
 class PretextEvaluation:
-    """The pretext loss on held-out clips with the same masks every time, and pictures of the first few."""
+    """The pretext loss on held-out clips with the same masks every time, and pictures of the first few.
 
-    def __init__(self, setting: Setting, objective: Objective, rescale: bool) -> None:
+    Args: `beside` - what else is measured, after the loss.
+    """
+
+    def __init__(self, setting: Setting, objective: Objective, rescale: bool, beside: Sequence[Beside] = ()) -> None:
         self.setting = setting
         self.objective = objective
         self.rescale = rescale
+        self.beside = tuple(beside)
         self.results: dict[str, float] | None = None
-        """Of the latest call."""
+        """Of the latest call, without `health/*`."""
+        self.health: dict[str, float] = {}
+        """`health/*` of the latest call."""
         self.chance: dict[str, float] = {}
         self.num_clips = 0
 
     def __call__(self, clips: int) -> dict[str, float]:
-        """`eval/*` (or `test/*`) after so many training clips."""
+        """`eval/*` (or `test/*`), and `health/*`, after so many training clips."""
         on = self.setting
         means = evaluate_objective(
             on.model, self.objective, on.loader, on.make_inputs, on.device, on.precision, on.group
@@ -73,7 +82,12 @@ class PretextEvaluation:
         self.results = {
             f"{on.data_set}/{names.get(tag, tag.replace('/', '_'))}": value for tag, value in means.scalars.items()
         }
-        return self.results
+        self.health = {}
+        for one in self.beside:
+            for tag, value in one(clips).items():
+                (self.health if tag.startswith("health/") else self.results)[tag] = value
+            self.chance |= one.chance
+        return self.results | self.health
 
     def at_end(self, clips: int) -> None:
         """Nothing: without labels there is no more to show than at every evaluation."""

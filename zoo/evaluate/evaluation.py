@@ -52,6 +52,8 @@ class Features:
     features: Float[Tensor, "n embed"]
     targets: Float[Tensor, "n cls"] | None
     bad: tuple[BadAudio, ...]
+    clips: tuple[int, ...] = ()
+    """The place of every row in the manifest, where the loader tells it."""
 
 
 def predict_all(
@@ -77,10 +79,14 @@ def extract_features(
     device: torch.device | str,
     precision: Precision = "fp32",
     group: Group = ALONE,
+    function: Callable[..., Tensor] | None = None,
 ) -> Features:
-    """`model.features` of every clip; of several windows, their mean. Raises DataError when no clip can be used."""
-    features: Callable[..., Tensor] = model.features  # type: ignore[assignment]  # nn.Module types attributes as modules
-    return Features(*_collect(model, features, loader, make_inputs, device, precision, mean_output, group)[:4])
+    """`model.features` of every clip; of several windows, their mean. Raises DataError when no clip can be used.
+
+    Args: `function` of (log_mel, num_frames, keys) is asked in the place of `model.features`.
+    """
+    asked: Callable[..., Tensor] = function or model.features  # type: ignore[assignment]  # typed as a module
+    return Features(*_collect(model, asked, loader, make_inputs, device, precision, mean_output, group))
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,8 @@ from zoo.recipe.strict_yaml import shown_path
 
 COMPARISON = ".comparison.yaml"
 """How the files end that lie among the recipes and name several of them (`zoo compare`)."""
+PROOF = ".proof.yaml"
+"""And those of `zoo proof`."""
 _FEW = 15
 """Names that a message lists."""
 
@@ -24,7 +26,7 @@ def recipes_folder() -> Path:
 
 def recipe_files() -> list[Path]:
     """The file of every recipe that comes along."""
-    return sorted(path for path in recipes_folder().rglob("*.yaml") if not path.name.endswith(COMPARISON))
+    return sorted(path for path in recipes_folder().rglob("*.yaml") if not path.name.endswith((COMPARISON, PROOF)))
 
 
 def recipe_names() -> list[str]:

@@ -122,6 +122,15 @@ def _pretraining_sees_no_labels(objective: Objective, data: DataConfig) -> Broke
         yield ("data", "sampling"), f"{text} into pretraining - leave it out"
 
 
+@_rule("objective", "evaluate")
+def _probe_is_of_pretraining(objective: Objective, evaluate: EvaluateConfig) -> Broken:
+    if isinstance(objective, ClassificationConfig) and evaluate.probe is not None:
+        text = (
+            "found one with objective 'classification', whose own metrics say more - expected null, or 'masked-patch'"
+        )
+        yield ("evaluate", "probe"), f"{text} - leave it out"
+
+
 @_rule("data", "evaluate")
 def _whole_clips_are_not_cut(data: DataConfig, evaluate: EvaluateConfig) -> Broken:
     if evaluate.long_clips == "whole" and data.padding == "as_source":

@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 
 from zoo.config import Config
 from zoo.data.windows import LongClips, MaxSeconds, Overlap
+from zoo.recipe.probing import ProbeConfig
 from zoo.train.averaging import AverageConfig, NoAverageConfig
 from zoo.weights.adapt import AdaptConfig
 
@@ -113,6 +114,9 @@ class EvaluateConfig(Config):
     """Of windows: the share that the next one repeats."""
     max_seconds: MaxSeconds = 60.0
     """Of `whole`: longer clips are cut into windows of this length, so that memory is bounded."""
+    probe: ProbeConfig | None = None
+    """In pretraining: what the frozen features are worth to a kNN and a linear probe on labelled clips, as
+    `eval/probe_knn` and `eval/probe_linear`; null: not asked."""
 
     @model_validator(mode="after")
     def _one_interval(self) -> "EvaluateConfig":

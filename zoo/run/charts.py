@@ -6,6 +6,10 @@ CHARTS: Charts = {
     "Losses": {
         "training": ["loss/.*"],
         "held-out clips": ["(eval|test)/loss.*"],
+        "reconstruction, and guessing the mean patch": [
+            "loss/reconstruct",
+            "(eval|test)/(loss_reconstruct|mean_patch_loss)",
+        ],
     },
     "Metrics": {
         "accuracy": ["(train|eval|test)/(balanced_)?accuracy$"],
@@ -13,7 +17,8 @@ CHARTS: Charts = {
         "F1": ["(eval|test)/f1"],
         "precision and recall": ["(eval|test)/(precision|recall)"],
         "d'": ["(eval|test)/dprime"],
-        "masked patches found": ["pretext/.*", "eval/pretext_.*"],
+        "masked patches found, and guessing": ["pretext/.*", "(eval|test)/pretext_.*"],
+        "probes of the features, and guessing": ["eval/probe_.*"],
         "at the end": ["final/.*"],
     },
     "Speed": {
@@ -27,6 +32,10 @@ CHARTS: Charts = {
         "step in shares of the weights": ["health/update_ratio"],
         "norm of the weights": ["health/weight_norm"],
         "steps left out": ["health/skipped_steps"],
+        "features: deviation over the clips": ["health/embedding_std"],
+        "features: effective rank": ["health/effective_rank"],
+        "features: share of dead dimensions": ["health/dead_dimensions"],
+        "attention: entropy, 1 is everywhere alike": ["health/attention_entropy"],
         "clips that could not be used": ["data/bad_clips"],
     },
     "Learning rate and gradients": {

@@ -17,6 +17,7 @@ from zoo.data.manifest import Manifest, read_manifests
 from zoo.data.mixing import MixedSet
 from zoo.data.open_reader import open_reader
 from zoo.data.sampler import EpochSampler
+from zoo.data.train_share import share_of
 from zoo.data.training_set import TrainingSet
 from zoo.data.unknown_labels import UnknownLabels, without_unknown
 from zoo.data.validation import set_aside
@@ -96,6 +97,8 @@ def find_data(recipe: Recipe, must_exist: bool = True) -> FoundData:
         return read_manifests(sources, data.columns, labelled)
 
     train, watched, test = manifest(data.train), manifest(data.eval), manifest(data.test)
+    if data.train_share is not None and train is not None:
+        train = share_of(train, data.train_share, data.train_share_seed)
     if data.validation is not None and train is not None:
         train, watched = set_aside(train, data.validation)
     if recipe.augment.needs_waveform and train is not None and train.front_end is not None:

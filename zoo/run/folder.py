@@ -30,7 +30,7 @@ FRONT_END_MAY_DIFFER = ("mean", "std", "n_mels")
 MAY_CHANGE_ON_RESUME = (
     *("data.num_workers", "data.max_bad_share", "log.", "train.device"),
     *("train.accumulate", "train.activation_checkpointing", "train.compile", "train.on_nonfinite"),
-    *("evaluate.batch_size", "train.precision"),
+    *("evaluate.batch_size", "evaluate.probe", "train.precision"),
 )
 """What leaves the meaning of a run as it is; some of it moves the last bits. Of train.precision only the word may
 change: `zoo.train.session` holds what it comes to against the checkpoint's."""
@@ -157,6 +157,12 @@ def with_absolute_paths(recipe: Recipe) -> Recipe:
     sections: dict[str, Any] = {"data": recipe.data.model_copy(update=changes)}
     if recipe.init.path is not None:
         sections["init"] = recipe.init.model_copy(update={"path": absolute(recipe.init.path)})
+    if recipe.evaluate.probe is not None:
+        probe = recipe.evaluate.probe
+        found: dict[str, Any] = {name: sources(getattr(probe, name)) for name in ("train", "test")}
+        if isinstance(probe.labels, str):
+            found["labels"] = absolute(probe.labels)
+        sections["evaluate"] = recipe.evaluate.model_copy(update={"probe": probe.model_copy(update=found)})
     return recipe.model_copy(update=sections)
 
 

@@ -62,7 +62,7 @@ def judge(
         weights = f"best weights on the watched clips ({recipe.metric} after {config['clips']:,} clips)"
         if test is None:
             weights += ", which are the judged ones: optimistic"
-        results = judging(progress.clips)
+        judging(progress.clips)
         judging.at_end(progress.clips)
     else:
         if recipe.evaluate.select == "best":
@@ -70,8 +70,11 @@ def judge(
         if averager is not None and averager.has_begun:
             weights = "average of the weights"
         with averaged(averager):
-            results = judging.results or judging(progress.clips)
+            if judging.results is None:
+                judging(progress.clips)
             judging.at_end(progress.clips)
+    results = judging.results
+    assert results is not None
     prefix = f"{judging.setting.data_set}/"
     report = {
         "metric": recipe.metric,
@@ -82,6 +85,8 @@ def judge(
         "best": progress.best,
         "judged_on": judging.setting.data_set,
     }
+    if isinstance(judging, PretextEvaluation) and judging.health:
+        report["health"] = finite_or_none(judging.health)
     if test is not None and watched is not None:
         report["eval_metrics"] = _of_the_watched(recipe, watched, progress)
     predictions = None

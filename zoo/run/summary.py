@@ -92,7 +92,8 @@ def final_scalars(judged: Mapping[str, float]) -> dict[str, float]:
 def final_tags() -> list[str]:
     """What any run may be judged by: TensorBoard's table of runs has a column for each."""
     any_clips = torch.eye(2)
-    names = [*classification_metrics(any_clips, any_clips, "single-label"), "loss", "pretext_accuracy"]
+    pretext = ["loss", "loss_reconstruct", "mean_patch_loss", "pretext_accuracy", "probe_knn", "probe_linear"]
+    names = dict.fromkeys([*classification_metrics(any_clips, any_clips, "single-label"), *pretext])
     return [f"final/{name}" for name in names]
 
 

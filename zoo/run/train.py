@@ -13,6 +13,7 @@ import torch
 from zoo import provenance
 from zoo.data.bad_audio import BadAudioLog
 from zoo.errors import RecipeError
+from zoo.evaluate.backbone_health import MOST_CLIPS
 from zoo.evaluate.predictions import PREDICTIONS, Predictions
 from zoo.group import Group, joined
 from zoo.models.recompute import recompute_activations
@@ -21,6 +22,7 @@ from zoo.objectives.classification import ClassificationConfig
 from zoo.recipe import Recipe
 from zoo.run.balance import class_weights
 from zoo.run.black_box import BlackBoxes
+from zoo.run.collapse import CollapseWatch
 from zoo.run.data import prepare_data
 from zoo.run.evaluation import make_evaluation
 from zoo.run.folder import (
@@ -35,6 +37,7 @@ from zoo.run.judge import judge
 from zoo.run.memory_cures import evaluation_cures, training_cures
 from zoo.run.opening import play_examples, write_opening
 from zoo.run.planning import length_of, make_plan, pick_precision
+from zoo.run.pretext_probe import find_probe, make_probe
 from zoo.run.summary import choices, describe_run, final_scalars, final_tags, write_summary
 from zoo.train.checkpoint import Checkpoints, load_checkpoint, load_trainer
 from zoo.train.logbook import Book, Logbook, Scalars, SilentLogbook
@@ -94,6 +97,7 @@ def _train_in(
 ) -> dict[str, Any]:
     """`train`, as one of the processes of a group."""
     resume_from = group.main_first(lambda: check_folder(recipe, out, resume))
+    found_probe = find_probe(recipe)
     torch.manual_seed(recipe.seed)
     data = prepare_data(recipe, device, group=group)
     assert data.train_loader is not None
@@ -126,26 +130,38 @@ def _train_in(
     # A run that was killed before its first checkpoint begins again, and its first lines must go.
     resume_at_clips = state["progress"]["clips"] if state is not None else 0 if resume else None
     book: Book = Logbook(out, resume_at_clips) if group.is_main else SilentLogbook()
-    with contextlib.closing(data), contextlib.closing(book) as logbook:
+    with contextlib.ExitStack() as closing:
+        closing.enter_context(contextlib.closing(data))
+        logbook = closing.enter_context(contextlib.closing(book))
         write_opening(logbook, recipe, data.found, model, device, plan.precision, started_from, group)
         sizes = {"train": data.found.num_train, "eval": data.found.num_eval}
         sizes |= {"test": len(data.found.test)} if data.found.test is not None else {}
+        sizes |= {"probe": len(found_probe.train) + len(found_probe.test)} if found_probe is not None else {}
         bad_audio = {
             name: BadAudioLog(out / "bad_audio.jsonl", recipe.data.max_bad_share, size, name, writes=group.is_main)
             for name, size in sizes.items()
         }
         measuring = (model, objective, device, plan.precision, logbook)
-        evaluation = make_evaluation(recipe, data, "eval", *measuring, bad_audio["eval"], group)
+        probe = make_probe(recipe, found_probe, data, model, device, plan, bad_audio.get("probe"), group)
+        if probe is not None:
+            closing.callback(probe.close)
+        beside = [probe] if probe is not None else []
+        evaluation = make_evaluation(recipe, data, "eval", *measuring, bad_audio["eval"], group, beside)
         test = make_evaluation(recipe, data, "test", *measuring, bad_audio.get("test", bad_audio["eval"]), group)
         if evaluation is not None:
             play_examples(logbook, evaluation.setting.examples, data.front_end.sample_rate)
         if recipe.train.compile:
             model.compile()
 
+        measure = evaluation or probe
+        collapse = CollapseWatch(min(data.found.num_eval, MOST_CLIPS), _embed_dim(model), group.is_main)
+
         def evaluate(clips: int) -> Scalars:
-            assert evaluation is not None
+            assert measure is not None
             with out_of_memory_told(device, "evaluation", recipe.evaluate.batch_size, evaluation_cures(recipe)):
-                return evaluation(clips)
+                results = measure(clips)
+            collapse.look(results, clips)
+            return results
 
         progress = fit(
             model,
@@ -158,7 +174,7 @@ def _train_in(
             logbook,
             Checkpoints(out / "checkpoints", described, recipe.log.keep_last),
             averager=averager,
-            evaluate=evaluate if evaluation is not None else None,
+            evaluate=evaluate if measure is not None else None,
             bad_audio=bad_audio["train"],
             on_incident=BlackBoxes(out, model, recipe, described, optimiser, loss_weights),
             on_progress=on_progress,
@@ -172,9 +188,15 @@ def _train_in(
             logbook.scalars(judged.scalars, clips=at.clips, step=at.step, epoch=at.epoch, seconds=at.seconds)
         summary = describe_run(recipe, command, data, model, progress, device, bad_audio, started_from)
         summary |= {"class_weights": loss_weights.as_report() if loss_weights else None, **judged.report}
+        summary |= {"warnings": summary["warnings"] + collapse.told, "probe": probe.report if probe else None}
         logbook.hparams(choices(recipe, summary), final_scalars(judged.scalars), progress.clips, final_tags())
     group.main_first(lambda: _write_results(out, summary, judged.predictions))
     return summary
+
+
+def _embed_dim(model: Any) -> int:
+    """Of the features of a model that pretrains or classifies."""
+    return int(getattr(model, "backbone", model).embed_dim)
 
 
 def _write_results(out: Path, summary: dict[str, Any], predictions: Predictions | None) -> None:

@@ -15,6 +15,7 @@ class Interrupted(Exception):  # noqa: N818 - nothing is wrong
 
     def __init__(self, number: int, clips: int) -> None:
         self.signal = signal.Signals(number)
+        self.clips = clips
         super().__init__(
             f"interrupted by {self.signal.name} after {clips} clips; the checkpoint is written, and the same command "
             "(of pretrain and finetune with --resume) goes on from it"

@@ -12,9 +12,10 @@ import torch
 from torch import nn
 
 from zoo import provenance
-from zoo.compare.matrix import REPORT, costs_by_contender, run_once, write_comparison
+from zoo.compare.matrix import REPORT, costs_by_contender, write_comparison
 from zoo.compare.report import write_report
 from zoo.compare.row import Comparison, Row
+from zoo.compare.runs import run_once
 from zoo.compare.table import compare_summaries
 from zoo.evaluate.evaluation import extract_features
 from zoo.evaluate.probes import linear_probe

@@ -76,7 +76,8 @@ def adapt(
         shapes: of the target's tensors.
         rule: whose released code counts as official.
         is_released: whether the checkpoint is of released code, so that `auto` prefers the official way.
-        goes_on: whether pretraining goes on, for which released code changes nothing.
+        goes_on: whether pretraining goes on. No released code does that: `auto` then keeps true time, so that on a
+            shorter clip the model is what the checkpoint's was on it.
 
     Raises:
         CheckpointError: `positions: official` where the released code fails.
@@ -171,7 +172,7 @@ class _Work:
         problem = self._official_problem(rule, given, grid)
         chosen = self.options.positions
         if chosen == "auto":
-            chosen = "official" if is_released and problem is None else "resample"
+            chosen = "official" if is_released and problem is None and not goes_on else "resample"
         is_same = grid == before and wanted == given.keys() and self._is_same_geometry(rule)
         # Released SSAST blurs the rows even of an equal grid, on their way through 8; of 8 or 1 nothing changes.
         is_blurred = rule == "ssast" and chosen == "official" and not goes_on and grid.freq not in (1, 8)

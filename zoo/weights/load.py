@@ -17,6 +17,7 @@ from zoo.models.transformer import TransformerConfig
 from zoo.weights.adapt import AdaptConfig, adapt
 from zoo.weights.formats.official_ssast import MASKED_SHARE
 from zoo.weights.loaded import Loaded
+from zoo.weights.pretraining_parts import is_pretraining_part, parts_afresh
 from zoo.weights.source import read
 
 _KEEP = object()
@@ -146,7 +147,8 @@ def initialise(
 
     The backbone is brought to the model's geometry (`zoo.weights.adapt`) and must then fit key by key. The classifier
     (`head.*`) is copied, and must fit too, `with_head`; else it stays fresh, whatever its shape, for other labels may
-    be meant. Pretraining heads are left out when the model has none.
+    be meant. Where pretraining goes on, its heads, mask token and decoder are copied, if they mean the same in both
+    models (`zoo.weights.pretraining_parts`); they are left out when the model has none.
 
     Raises:
         CheckpointError: naming every key that is missing, of another shape, or unknown.
@@ -188,15 +190,18 @@ def _matched(
         options=options,
     )
     is_classifier = not source.pretraining and not into_pretraining
-    other_task = _other_task(source.model_config, model.config) if goes_on else None
-    keeps_heads = goes_on and other_task is None
-    kept = others if keeps_heads or (with_head and is_classifier) else {}
+    notes = list(adapted.notes)
+    kept = others if goes_on or (with_head and is_classifier) else {}
     if is_classifier and source.rule == "passt" and source.is_released:
         # Released PaSST keeps the norm of the head for other classes, where AST and SSAST make a new one.
         kept |= {name: others[name] for name in _HEAD_NORM if name in others and name in target}
     state = {before + name: tensor for name, tensor in adapted.state.items()} | kept
     fresh = {before + name for name in adapted.fresh}
-    if not keeps_heads:  # other heads than the checkpoint's start afresh
+    if goes_on:
+        afresh, note = parts_afresh({*target, *kept}, source.model_config, model.config)
+        fresh |= afresh
+        notes.append(note)
+    else:  # other heads than the checkpoint's start afresh
         fresh |= {name for name in target if _is_head(name, into_pretraining) and name not in kept}
     problems, chosen = [], {}
     for name, tensor in target.items():
@@ -216,20 +221,20 @@ def _matched(
             f"({model.config.kind}) - {'; '.join(problems)} - expected one of the same width, depth and parts: "
             "change the model to match"
         )
-    return chosen, (*adapted.notes, other_task) if other_task else adapted.notes
-
-
-def _other_task(found: Any, wanted: Any) -> str | None:
-    """Why the pretraining heads of one config are of no use to another; None when they are."""
-    if found.heads_read == wanted.heads_read:
-        return None
-    return f"pretraining heads: fresh, for they read {found.heads_read} there and {wanted.heads_read} here"
+    return chosen, tuple(notes)
 
 
 def _check_sizes(wanted: Any, source: Loaded) -> None:
     """Raises CheckpointError where no adaptation leads from one model to the other; the heads no tensor would show."""
     found: Any = source.model_config
-    if not isinstance(wanted, TransformerConfig) or not isinstance(found, TransformerConfig):
+    is_transformer = [isinstance(config, TransformerConfig) for config in (found, wanted)]
+    if is_transformer[0] != is_transformer[1]:
+        there, here = ("a transformer's" if one else "a convolutional network's" for one in is_transformer)
+        raise CheckpointError(
+            f"{source.path}: its weights ({source.origin}: {found.kind}) are {there} and the model's ({wanted.kind}) "
+            f"{here} - expected two of one sort, for they have no part in common - choose another start or model.kind"
+        )
+    if not all(is_transformer):
         return
     different = [field for field in _SIZES if getattr(found, field) != getattr(wanted, field)]
     if different:
@@ -254,4 +259,4 @@ def _parted(source: Loaded) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
 
 
 def _is_head(name: str, is_pretraining: bool) -> bool:
-    return not name.startswith(BACKBONE) if is_pretraining else name.startswith("head.")
+    return is_pretraining_part(name) if is_pretraining else name.startswith("head.")
