@@ -63,5 +63,5 @@ def proof(
     if publish is not None:
         from zoo.proof.publish import publish as write_pages
 
-        write_pages(results, publish)
+        write_pages(results, publish, runs=asked.out)
     print_json(results.as_json()) if as_json else show_results(console, results, asked.out)
