@@ -10,10 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from tests.distributed.threads import together
+from zoo.data.bad_audio import BadAudioLog
 from zoo.data.batch import BadAudio, Batch, Inputs
 from zoo.data.deal import deal
 from zoo.errors import DataError
 from zoo.evaluate.evaluation import evaluate_objective, extract_features, predict_all
+from zoo.evaluate.online_probe import OnlineProbe, ProbeClips
 from zoo.group import ALONE, Group
 
 NUM_SAMPLES = 6
@@ -123,6 +125,32 @@ def test_no_usable_clip_is_an_error_everywhere(way: str, batches: list[list[Any]
     for error in together(3, lambda group: WAYS[way](Windows(batches), group)):
         assert isinstance(error, DataError)
         assert f"found no usable clip ({sum(map(len, batches))} unusable" in str(error)
+
+
+@dataclass
+class LabelledWindows(Windows):
+    def close(self) -> None:
+        """No process to end."""
+
+
+@pytest.mark.parametrize("world", [2, 3])
+@pytest.mark.parametrize("case", ["many batches", "a clip lost in part"])
+def test_a_probe_during_pretraining_says_the_same_everywhere(world: int, case: str) -> None:
+    def probe(group: Group) -> tuple[dict[str, float], Any, Any, dict[str, Any]]:
+        own = model()
+        clips = ProbeClips(LabelledWindows(CASES[case]), torch.arange(10) % 3 == 2, "multi-label", {})
+        record = BadAudioLog(None, 1.0, 10, "probe")
+        online = OnlineProbe(own, clips, own.features, make_inputs, torch.device("cpu"), "fp32", record, bool, group)
+        assert online(0) == {}  # not due
+        return online(1), online.report, online.chance, record.report()
+
+    alone = probe(ALONE)
+    assert set(alone[0]) == {"eval/probe_knn", "eval/probe_linear", "eval/probe_chance"}
+    lost = sum(alone[3]["unusable"].values())
+    for found in together(world, probe):
+        assert not isinstance(found, Exception), found
+        assert found[:3] == alone[:3]
+        assert sum(found[3]["unusable"].values()) in (0, lost)  # the record is the main process's
 
 
 def test_batches_that_are_not_dealt_are_refused() -> None:

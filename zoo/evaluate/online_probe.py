@@ -4,7 +4,7 @@ import logging
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float
@@ -12,11 +12,11 @@ from torch import Tensor
 
 from zoo.data.bad_audio import BadAudioLog
 from zoo.data.labels import Task
-from zoo.data.loader import Loader
 from zoo.evaluate.chance import chance_levels
 from zoo.evaluate.evaluation import Features, MakeInputs, extract_features
 from zoo.evaluate.metrics import classification_metrics
 from zoo.evaluate.probe_choice import INVERSE_REGULARISATIONS, NEIGHBOURS, Kind, Side, run_probe
+from zoo.evaluate.shares import Batches
 from zoo.group import ALONE, Group
 from zoo.precision import Precision
 
@@ -24,11 +24,19 @@ _LOG = logging.getLogger("zoo.run")
 _KINDS: tuple[Kind, ...] = ("knn", "linear")
 
 
+@runtime_checkable
+class ClosableBatches(Batches, Protocol):
+    """Batches from worker processes."""
+
+    def close(self) -> None:
+        """Ends them."""
+
+
 @dataclass(frozen=True)
 class ProbeClips:
     """Labelled clips, those to learn from and those to measure on, in one row."""
 
-    loader: Loader
+    loader: ClosableBatches
     """Gives their targets with them."""
     is_test: Bool[Tensor, "n"]
     """By the place of the clip in the row."""
