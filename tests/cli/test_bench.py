@@ -85,3 +85,19 @@ def test_train_of_an_unknown_family(zoo: Zoo) -> None:
     done = zoo("bench", "train", "vit", "--device", "cpu", code=2)
     assert "FAMILY: 'vit' - expected some of ast, ssast, passt" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.slow
+def test_pretext(zoo: Zoo, tmp_path: Path) -> None:
+    sizes = ["--size", "tiny", "--frames", "64", "--batch", "2", "--steps", "1", "--masks", "1"]
+    done = zoo("bench", "pretext", "frame", *sizes, *SMALL, "--out", "bench/pretext.json")
+    report = json.loads(done.stdout)
+    assert json.loads((tmp_path / "bench" / "pretext.json").read_text()) == report
+    (row,) = report["rows"]
+    assert list(row["ways"]) == ["released", "two-pass", "one-pass", "visible"]
+    assert row["ratios"]["visible"] == pytest.approx(
+        row["ways"]["visible"]["clips_per_second"] / row["ways"]["released"]["clips_per_second"]
+    )
+    for way in row["ways"].values():
+        assert way["clips_per_round"] == 2
+        assert 0 < way["step_mib"] < way["peak_memory_mib"]

@@ -185,6 +185,8 @@ def test_a_pretraining_run_alone_shows_what_it_hides_and_guesses(fake_run: FakeR
     run = fake_run("hidden", command="pretrain", metric="loss", metrics={"loss": 2.5}, chance={})
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     pretext = {"loss/reconstruct": 1.0, "eval/pretext_accuracy": 0.3, "eval/pretext_chance": 0.02, "eval/loss": 2.5}
+    pretext |= {"eval/loss_reconstruct": 0.9, "eval/mean_patch_loss": 1.01, "health/effective_rank": 20.0}
+    pretext |= {"eval/probe_knn": 0.5, "eval/probe_linear": 0.6, "eval/probe_chance": 0.1}
     (run / "metrics.jsonl").write_text("".join(json.dumps(line | pretext) + "\n" for line in lines))
     (run / "predictions.npz").unlink()
     with Logbook(run) as book:
@@ -201,7 +203,18 @@ def test_a_pretraining_run_alone_shows_what_it_hides_and_guesses(fake_run: FakeR
     ]
     for content, _ in pictures:  # the last ones
         assert np.asarray(Image.open(io.BytesIO(base64.b64decode(content)))).mean() == 255
-    assert "pretext accuracy over clips seen" in text
+    for told in (
+        "pretext accuracy",
+        "reconstruction loss",
+        "linear probe of the features",
+        "kNN probe of the features",
+    ):
+        assert f"{told} over clips seen" in text
+    assert "effective rank over clips seen" in text
+    assert "mean patch loss" not in text  # no curves of their own: dotted lines
+    assert "probe chance" not in text
+    assert text.count(">the mean patch<") == 2  # of training and of the evaluation
+    assert text.count(">chance<") == 3
     assert "hidden: loss 2.500" in text
 
 

@@ -143,6 +143,17 @@ def test_all_tags_of_pretraining(runs: Runs) -> None:
     assert not (runs.folder / "runs/pre/projector").exists()  # there are no labels
 
 
+def test_pretraining_draws_the_same_clips_under_the_same_masks(runs: Runs) -> None:
+    found = events(runs.folder / "runs" / "pre")
+    for tag, stays in (("log_mel/input", True), ("log_mel/masked", True), ("log_mel/reconstructed", False)):
+        for name in (tag, f"{tag}-2"):
+            first, second = (event.encoded_image_string for event in found.Images(name))
+            assert (first == second) == stays, name
+    assert (
+        found.Images("log_mel/input")[0].encoded_image_string != found.Images("log_mel/input-2")[0].encoded_image_string
+    )
+
+
 def test_all_pictures_of_several_labels(runs: Runs) -> None:
     tags = events(runs.folder / "runs" / "several").Tags()
     assert set(tags["images"]) == {"log_mel/input", "log_mel/input-2", "hardest/1", "hardest/2", "eval/classes"}

@@ -130,7 +130,11 @@ def test_between_encoders_of_all_and_of_visible_patches(
         expected = backbone[name.removeprefix(BACKBONE)] if name.startswith(BACKBONE) else fresh.state_dict()[name]
         assert torch.equal(tensor, expected), name
     assert set(report.fresh) == {name for name in fresh.state_dict() if not name.startswith(BACKBONE)}
-    assert any(note.startswith("pretraining heads: fresh, for they read ") for note in report.notes)
+    why, listed = report.notes[-2:]
+    assert why.startswith("pretraining heads: fresh, for they read ")
+    assert set(listed.removeprefix("fresh: ").split(", ")) == (
+        {"decoder.*", "reconstruct.*", "classify.*"} if "encode" in here else HEADS
+    )
     assert loss_of(model, 192)["loss"] > 0
 
 

@@ -21,6 +21,7 @@ from zoo.run.pretext_probe import due_at, find_probe
 from zoo.train.checkpoint import load_checkpoint
 from zoo.train.interrupt import Interrupted
 from zoo.train.plan import Plan, Report
+from zoo.use.inspect import check_recipe
 
 RECIPE = """
 name: pre
@@ -273,3 +274,21 @@ def test_of_many_clips_as_many_of_every_class(data: Path) -> None:
     again = find_probe(parse_recipe(RECIPE, "x.yaml", [given]))
     assert again is not None
     assert again.train == found.train
+
+
+def test_zoo_check_looks_at_its_clips(data: Path, tmp_path: Path) -> None:
+    (tmp_path / "pre.yaml").write_text(RECIPE.replace("DATA", str(data)))
+    report = check_recipe(tmp_path / "pre.yaml", [SELDOM.replace("DATA", str(data))])
+    assert report["probe"] == {"train_clips": 9, "test_clips": 9, "classes": 3}
+    with pytest.raises(DataError, match=r"evaluate\.probe: nowhere: no such file"):
+        check_recipe(tmp_path / "pre.yaml", ["evaluate.probe={train: nowhere, share: 0.2}"])
+
+
+def test_columns_of_other_names(data: Path) -> None:
+    (data / "named.csv").write_text((data / "meta.csv").read_text().replace("path,label", "file,what", 1))
+    given = f"evaluate.probe={{train: {data}/named.csv, share: 0.34, columns: {{path: file, labels: what}}}}"
+    found = find_probe(parse_recipe(RECIPE, "x.yaml", [given]))
+    assert found is not None
+    assert found.labels.names == ("high", "low", "noise")
+    with pytest.raises(RecipeError, match=r"evaluate\.probe\.columns"):
+        parse_recipe(RECIPE, "x.yaml", [given.replace("{path:", "{paht:")])

@@ -232,3 +232,50 @@ def train(
             on_progress=tell,
         )
     _finish(report, out, as_json, show_bench, console)
+
+
+@bench.command()
+def pretext(
+    forms: Annotated[list[str] | None, typer.Argument(help="patch, frame or both; patch without.")] = None,
+    size: Annotated[
+        Literal["tiny", "small", "base"] | None, typer.Option(help="Of the presets; tiny on a CPU, base on a GPU.")
+    ] = None,
+    batch: Annotated[int | None, typer.Option(min=1, max=4096, help="Clips; 4 on a CPU, 32 on a GPU without.")] = None,
+    frames: Annotated[
+        int | None, typer.Option(min=16, max=60_000, help="Of 10 ms, of a clip; 192 on a CPU, 1024 on a GPU without.")
+    ] = None,
+    masks: Annotated[int, typer.Option(min=1, max=64, help="A clip, of the ways with several; 1 leaves them out.")] = 4,
+    precision: Annotated[str, typer.Option(help="auto, fp32, tf32, bf16 or fp16; auto is bf16 on a GPU.")] = "auto",
+    compiled: Annotated[bool, typer.Option("--compile/--no-compile", help="torch.compile, of all.")] = False,
+    steps: Annotated[int | None, typer.Option(min=1, help="Of a round; 1 on a CPU, 20 on a GPU without.")] = None,
+    device: Device = "auto",
+    threads: Threads = 1,
+    rounds: Annotated[int | None, typer.Option(min=1, help="Of every way; 3 on a CPU, 5 on a GPU without.")] = None,
+    out: ReportOut = None,
+    as_json: Json = False,
+) -> None:
+    """Pretraining steps of SSAST: the released way, ours in one and two passes, several masks, visible patches alone.
+
+    Example:  zoo bench pretext patch --size tiny --batch 8 --frames 256 --threads 2
+    """
+    from zoo.use.bench.pretext import bench_pretext
+    from zoo.use.console import Console
+    from zoo.use.show.bench import show_bench
+
+    console = Console(quiet=as_json)
+    with console.counting("bench pretext", "rounds") as tell:
+        report = bench_pretext(
+            forms or ["patch"],
+            size=size,
+            batch=batch,
+            n_frames=frames,
+            masks=masks,
+            steps=steps,
+            precision=precision,
+            compiled=compiled,
+            device=device,
+            threads=threads,
+            rounds=rounds,
+            on_progress=tell,
+        )
+    _finish(report, out, as_json, show_bench, console)

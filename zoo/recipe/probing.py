@@ -2,12 +2,13 @@
 
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from zoo.config import Config
 from zoo.data.config import Sources, as_sources
 from zoo.data.labels import Task
 from zoo.data.manifest import SourceConfig
+from zoo.data.table import unknown_columns
 
 Labels = Annotated[
     tuple[str, ...] | str | None,
@@ -37,10 +38,19 @@ class ProbeConfig(Config):
     """Of the labels; the probes are measured by accuracy, or of multi-label by mAP."""
     labels: Labels = None
     """Class names, or a file that has them; null takes the names of the training clips."""
+    columns: dict[str, str] = Field(default_factory=dict)
+    """As `data.columns`, of these manifests."""
     every_clips: Annotated[int, Field(ge=1, le=10**12)] | None = None
     """Probe at the first evaluation after so many more clips were seen, and at the end; null: at every evaluation."""
     max_clips: Annotated[int, Field(ge=2, le=1_000_000)] = 2_000
     """Of more clips on either side, so many are taken, spread evenly over the classes."""
+
+    @field_validator("columns")
+    @classmethod
+    def _known_columns(cls, columns: dict[str, str]) -> dict[str, str]:
+        if unknown := unknown_columns(columns):
+            raise ValueError("; ".join(unknown))
+        return columns
 
     @model_validator(mode="after")
     def _one_test(self) -> "ProbeConfig":

@@ -73,7 +73,7 @@ def find_probe(recipe: Recipe) -> FoundProbe | None:
 
 def _find(config: ProbeConfig, data: DataConfig) -> FoundProbe:
     def read(sources: Sequence[SourceConfig]) -> Manifest:
-        return read_manifests(sources, data.columns, labelled=True)
+        return read_manifests(sources, config.columns, labelled=True)
 
     if config.test is None:
         assert config.share is not None  # the section has seen to it

@@ -20,6 +20,7 @@ from zoo.run.data import check_parts
 from zoo.run.folder import check_front_end, read_init
 from zoo.run.memory import describe_memory, device_memory, memory_of_run
 from zoo.run.planning import length_of, pick_precision
+from zoo.run.pretext_probe import find_probe
 from zoo.run.warnings import data_warnings
 from zoo.use.class_report import describe_classes
 from zoo.weights.load import check_fit
@@ -83,6 +84,9 @@ def check_recipe(path: str | Path, overrides: Sequence[str] = (), processes: int
         "classes": len(found.labels.names) if found.labels else 0,
         **describe_classes(recipe, found),
     }
+    probe = find_probe(recipe)
+    if probe is not None:
+        report["probe"] = {"train_clips": len(probe.train), "test_clips": len(probe.test), "classes": len(probe.labels)}
     if init_notes:
         report["init"] = init_notes
     if found.num_train:

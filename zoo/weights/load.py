@@ -23,6 +23,7 @@ from zoo.weights.source import read
 _KEEP = object()
 _SIZES = ("embed_dim", "depth", "num_heads", "mlp_ratio")
 _HEAD_NORM = ("head.norm.weight", "head.norm.bias")
+_MANY = 12  # names in a note
 _LOG = logging.getLogger("zoo.weights")
 
 
@@ -157,10 +158,19 @@ def initialise(
     model.load_state_dict(chosen, strict=False)
     fresh = tuple(name for name in model.state_dict() if name not in chosen)
     if fresh:
-        notes = (*notes, f"fresh: {', '.join(fresh)}")
+        notes = (*notes, f"fresh: {', '.join(_in_short(fresh, model))}")
     for note in (*source.notes, *notes):
         _LOG.info("%s", note)
     return InitReport(fresh, (*source.notes, *notes))
+
+
+def _in_short(fresh: tuple[str, ...], model: nn.Module) -> list[str]:
+    """Of many names, a part that is fresh as a whole has one: a decoder has dozens of tensors."""
+    if len(fresh) <= _MANY:
+        return list(fresh)
+    kept = {name.split(".")[0] for name in model.state_dict() if name not in fresh}
+    parts = {name: name.split(".")[0] for name in fresh}
+    return list(dict.fromkeys(name if part in kept or part == name else f"{part}.*" for name, part in parts.items()))
 
 
 def check_fit(model: nn.Module, source: Loaded, options: AdaptConfig | None = None) -> tuple[str, ...]:

@@ -1,5 +1,6 @@
 """Learning curves of all contenders, and small pictures of everything else that runs log."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,9 +18,20 @@ _TITLES |= {
     "loss/classify": "training loss, classification",
     "pretext/accuracy": "pretext accuracy in training",
     "train/accuracy": "training accuracy",
+    "eval/loss_reconstruct": "reconstruction loss",
+    "eval/probe_knn": "kNN probe of the features",
+    "eval/probe_linear": "linear probe of the features",
 }
-_CHANCE_TAGS = {"eval/pretext_accuracy": "eval/pretext_chance", "pretext/accuracy": "pretext/chance"}
-_LEFT_OUT = ("eval/classes_without_positives", "test/classes_without_positives", *_CHANCE_TAGS.values())
+_LEVELS = {
+    "eval/pretext_accuracy": ("eval/pretext_chance", "chance"),
+    "pretext/accuracy": ("pretext/chance", "chance"),
+    "eval/loss_reconstruct": ("eval/mean_patch_loss", "the mean patch"),
+    "loss/reconstruct": ("eval/mean_patch_loss", "the mean patch"),
+    "eval/probe_knn": ("eval/probe_chance", "chance"),
+    "eval/probe_linear": ("eval/probe_chance", "chance"),
+}
+"""Tag -> what was logged of guessing, and its name."""
+_LEFT_OUT = ("eval/classes_without_positives", "test/classes_without_positives", *(tag for tag, _ in _LEVELS.values()))
 _MOST_OTHERS = 36
 
 
@@ -36,7 +48,7 @@ def curves_section(contenders: Sequence[Contender], metric: str | None, chance: 
     shown = sum(len(one.runs) for one in contenders)
     how = "Over the clips seen in training. A line is the mean over the runs of a model"
     how += ", its band goes from the lowest to the highest of them" if shown > len(contenders) else ""
-    how += "; the dotted line is chance. Evaluations on the way are of the watched clips."
+    how += "; the dotted line is guessing. Evaluations on the way are of the watched clips."
     grid = tag("div", *pictures[:2], class_="grid wide")
     return section("curves", "Learning curves", how, legend(contenders), grid, _more(pictures[2:]))
 
@@ -90,19 +102,30 @@ def _picture(tag_: str, contenders: Sequence[Contender], chance: float | None, s
         axes = made.axes()
         axes.set_title(title)
         drawn = [_line(axes, one, tag_) for one in contenders]
-        if tag_ in _CHANCE_TAGS:
-            level = band_of([run.series(_CHANCE_TAGS[tag_]) for one in contenders for run in one.runs])
-            chance = None if level is None else float(level.mean[-1])
-        if chance is not None:
-            axes.axhline(chance, color=MUTED, linewidth=1.0, linestyle=(0, (1, 2)))
+        for level, told_level, own in _levels(tag_, contenders, chance):
+            axes.axhline(level, color=own, linewidth=1.0, linestyle=(0, (1, 2)))
             at = axes.get_yaxis_transform()
-            axes.text(0.995, chance, "chance", color=MUTED, fontsize=7.5, ha="right", va="bottom", transform=at)
+            axes.text(0.995, level, told_level, color=own, fontsize=7.5, ha="right", va="bottom", transform=at)
         axes.xaxis.set_major_formatter(short_number)
         axes.yaxis.set_major_formatter(short_number)
         axes.locator_params(axis="x", nbins=5)
         axes.locator_params(axis="y", nbins=4 if small else 6)
         axes.set_xlabel("clips seen")
     return tag("figure", made.svg) if any(drawn) else Html("")
+
+
+def _levels(tag_: str, contenders: Sequence[Contender], chance: float | None) -> list[tuple[float, str, str]]:
+    """(level, name, colour) of guessing: one line for all, or one of each model where theirs are not the same."""
+    if tag_ not in _LEVELS:
+        return [] if chance is None else [(chance, "chance", MUTED)]
+    logged, name = _LEVELS[tag_]
+    bands = [(one.place, band_of([run.series(logged) for run in one.runs])) for one in contenders]
+    found = [(place, float(band.mean[-1])) for place, band in bands if band is not None]
+    found = [(place, level) for place, level in found if math.isfinite(level)]
+    values = [level for _, level in found]
+    if values and max(values) - min(values) <= 0.01 * max(values):
+        return [(sum(values) / len(values), name, MUTED)]
+    return [(level, name, colour(place)) for place, level in found]
 
 
 def _line(axes: Axes, contender: Contender, tag_: str) -> bool:

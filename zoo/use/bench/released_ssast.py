@@ -73,7 +73,13 @@ class ReleasedSsast(nn.Module):
 
     def _draw(self, grid: PatchGrid, log_mel: Tensor) -> Int[Tensor, "batch masked"]:
         count = mask_count(self.model.num_masked, grid.num_patches)
-        drawn = [draw_clusters(grid, count, self.model.cluster_size, self._rng) for _ in range(log_mel.shape[0])]
+        size = self.model.cluster_size
+        drawn = []
+        for _ in range(log_mel.shape[0]):
+            if size == (1, 1):
+                drawn.append(self._rng.sample(range(grid.num_patches), count))
+            else:
+                drawn.append(draw_clusters(grid, count, size, self._rng))
         return torch.tensor(drawn, device=log_mel.device)
 
 

@@ -11,20 +11,16 @@ from zoo.precision import Precision, arithmetic, dtype_of, float32_products
 from zoo.train.optim import AdamWConfig
 from zoo.train.rate import matmul_rate
 from zoo.use.bench.usage import peak_memory_mib, resident_mib
-from zoo.use.bench.ways import config_of, example_targets, make_way
+from zoo.use.bench.ways import Way, config_of, example_targets, make_way
 
 
 class Step:
     """One step of training a way, with all that it needs on the device."""
 
-    def __init__(
-        self, family: str, size: str, seconds: float, way: str, precision: Precision, device: str, compiled: bool
-    ) -> None:
+    def __init__(self, made: Way, config: Any, precision: Precision, device: str, compiled: bool) -> None:
         self.device = torch.device(device)
-        self.config: Any = config_of(family, size, seconds, way)
+        self.config = config
         self._precision = precision
-        torch.manual_seed(0)
-        made = make_way(family, size, seconds, way)
         self._model, self._loss = made.model.to(self.device), made.loss
         if compiled:
             made.compiled.compile()
@@ -49,24 +45,35 @@ def synchronise(device: torch.device) -> None:
 
 
 class ModelStep:
-    """`Work` and `Turns` of `zoo.use.bench.contender`: `steps` steps a round, on the same clips with new draws."""
+    """`Work` and `Turns` of `zoo.use.bench.contender`: `steps` steps a round, on the same clips with new draws.
+
+    way: what `make` takes, here the words of `zoo.use.bench.ways`.
+    """
 
     num_workers = 0
 
-    def __init__(self, batch: int, steps: int, **way: Any) -> None:
-        precision, place = way["precision"], torch.device(way["device"])
+    def __init__(
+        self, batch: int, steps: int, precision: Precision, device: str, compiled: bool = False, **way: Any
+    ) -> None:
+        place = torch.device(device)
         with float32_products(precision, place):
             self.matmul = matmul_rate(place, dtype_of(precision)) / 1e12
-        self.step = Step(**way)
-        config, device = self.step.config, self.step.device
+        torch.manual_seed(0)
+        self.step = Step(*self.make(**way), precision, device, compiled)
+        config = self.step.config
         generator = torch.Generator().manual_seed(0)
         log_mel = 0.5 * torch.randn(batch, config.n_mels, config.n_frames, generator=generator)
-        self.log_mel, self.target = log_mel.to(device), example_targets(batch).to(device)
-        self._ids = torch.arange(batch, device=device)
+        self.log_mel, self.target = log_mel.to(place), example_targets(batch).to(place)
+        self._ids = torch.arange(batch, device=place)
         self._count, self.batch, self.steps = 0, batch, steps
         self._resident = resident_mib()
-        if device.type == "cuda":
-            torch.cuda.reset_peak_memory_stats(device)
+        if place.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(place)
+
+    @staticmethod
+    def make(**way: Any) -> tuple[Way, Any]:
+        """What is trained, and the config that says how large its clips are."""
+        return make_way(**way), config_of(**way)
 
     def one(self) -> None:
         """One step of the fixed clips."""

@@ -5,6 +5,7 @@ from typing import Any
 from rich.table import Table
 
 from zoo.use.console import Console
+from zoo.use.show.bench_pretext import show_bench_pretext
 from zoo.use.show.bench_train import show_bench_train
 
 
@@ -16,6 +17,7 @@ def show_bench(console: Console, report: dict[str, Any]) -> None:
         "manifest": _show_manifest,
         "crop": _show_crop,
         "train": show_bench_train,
+        "pretext": show_bench_pretext,
     }[report["what"]](console, report)
 
 
