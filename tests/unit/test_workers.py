@@ -45,9 +45,8 @@ def test_results_come_in_order_from_processes_that_are_used_again() -> None:
 
 def test_what_ends_a_work_ends_all_with_its_own_error() -> None:
     console = Heard()
-    with Workers(1, threads=1) as workers:
-        with pytest.raises(DataError, match=r"^m\.csv: no clip$"):
-            workers.results([Work("refused", refusing, ("m.csv: no clip",))], console, "x")
+    with Workers(1, threads=1) as workers, pytest.raises(DataError, match=r"^m\.csv: no clip$"):
+        workers.results([Work("refused", refusing, ("m.csv: no clip",))], console, "x")
     with Workers(1, threads=1) as workers, pytest.raises(RuntimeError, match="our own bug"):
         workers.results([Work("crash", crashing, ())], console, "x")
     with Workers(1, threads=1) as workers, pytest.raises(ZooError, match=r"exit code 9.*fewer --jobs"):
