@@ -1,14 +1,14 @@
 """What is equal between two trainings, in clips of the one: operations, operations with those of pretraining, time."""
 
 
-def equal_compute(clips: int, flops_per_clip: float, extra: float) -> int:
+def equal_compute(clips: int, flops_per_clip: int, extra: float) -> int:
     """Clips of training that cost what `clips` and `extra` operations cost together."""
     return clips + round(extra / flops_per_clip)
 
 
-def equal_operations(clips: int, flops_per_clip: float, own_flops_per_clip: float) -> int:
+def equal_operations(clips: int, flops_per_clip: int, own_flops_per_clip: int) -> int:
     """Clips that cost a model what `clips` cost another, but for one clip."""
-    return int(clips * flops_per_clip / own_flops_per_clip)
+    return clips * flops_per_clip // own_flops_per_clip
 
 
 def equal_time(clips: int, rate: float, own_rate: float) -> int:

@@ -202,6 +202,8 @@ class Planner:
         if row.recipe is None:
             return PlannedRow(row, (), 0, 0)
         setting = {**row.set, **settings.get((task.name, row.recipe), {})}
+        if row.length == "converged":  # it is stopped by clips of the training folds
+            setting = {"data.validation": {"share": 0.1}, **setting}
         share = f"data.train_share={table.share if table.share < 1 else 'null'}"
         draft = self._task_recipe(row.recipe, task, row.name, setting, row.start, share, "train.clips=1")
         flops = self.flops_per_clip(draft)
