@@ -34,6 +34,13 @@ for family in ast ssast passt; do
     STEPS=${WAVEFORM_STEPS:-50} race "$family" 64 waveform "${audio[@]}"
 done
 
+# The pretext task in every way, in a folder of its own.
+for batch in ${BATCHES_SSAST:-64 128 256}; do
+    "$python" -m zoo bench pretext patch frame --size base --frames 1024 --precision bf16 --compile --device cuda \
+        --batch "$batch" --rounds "${ROUNDS:-5}" --steps "${STEPS:-20}" --out "$out/pretext/$batch.json" ||
+        echo "pretext of $batch clips: not measured" >&2
+done
+
 "$python" - "$out" <<'TABLE' | tee "$out/table.md"
 import json, pathlib, sys
 

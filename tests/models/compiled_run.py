@@ -22,11 +22,13 @@ from zoo.objectives.classification import ClassificationConfig
 from zoo.objectives.masked_patch import MaskedPatchConfig
 
 SMALL: dict[str, Any] = {"embed_dim": 24, "depth": 2, "num_heads": 3, "n_frames": 96, "num_classes": 5}
+VISIBLE: dict[str, Any] = {"encode": "visible", "masks_per_clip": 2}
 CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "ast": ("ast-tiny", SMALL),
     "passt": ("passt-tiny", {**SMALL, "patchout_freq": 2, "patchout_time": 3, "patchout_random": 4}),
     "ssast": ("ssast-patch-tiny", SMALL),
     "pretrain": ("ssast-patch-tiny", {**SMALL, "num_masked": 0.4, "pretraining": True}),
+    "visible": ("ssast-patch-tiny", {**SMALL, **VISIBLE, "num_masked": 0.4, "pretraining": True}),
     "cnn": ("cnn-baseline", {"num_classes": 5, "channels": (4, 8)}),
     "recompute": ("ast-tiny", SMALL),
 }
@@ -44,7 +46,7 @@ def inputs(step: int, with_lengths: bool) -> Inputs:
 
 def losses(model: nn.Module, case: str, with_lengths: bool) -> list[float]:
     """Of some steps of training, then of an evaluation."""
-    objective: Any = MaskedPatchConfig() if case == "pretrain" else ClassificationConfig()
+    objective: Any = MaskedPatchConfig() if case in ("pretrain", "visible") else ClassificationConfig()
     objective = objective.build("single-label")
     optimiser = torch.optim.AdamW(model.parameters(), lr=1e-3)
     found = []

@@ -17,7 +17,7 @@ import zoo
 PROGRAM = Path(__file__).with_name("compiled_run.py")
 ALL = [
     f"{case}{lengths}"
-    for case in ("ast", "passt", "ssast", "pretrain", "cnn", "recompute")
+    for case in ("ast", "passt", "ssast", "pretrain", "visible", "cnn", "recompute")
     for lengths in ("", "+lengths")
 ]
 
@@ -50,12 +50,12 @@ def test_ast_compiled_for_this_machine_has_the_same_losses() -> None:
 
 def test_other_families_are_one_graph_with_the_same_losses() -> None:
     """Traced forwards and backwards, and then run by torch's own kernels: bit for bit the same."""
-    for report in run("aot_eager", "passt+lengths", "pretrain+lengths"):
+    for report in run("aot_eager", "passt+lengths", "pretrain+lengths", "visible+lengths"):
         check(report, 0.0)
 
 
 @pytest.mark.parametrize(
-    "case", ["ast", *(pytest.param(case, marks=pytest.mark.slow) for case in ("passt", "pretrain"))]
+    "case", ["ast", *(pytest.param(case, marks=pytest.mark.slow) for case in ("passt", "pretrain", "visible"))]
 )
 def test_widths_share_graphs(case: str) -> None:
     """One for the first width, and then one or two for all others."""

@@ -252,6 +252,8 @@ for name in NAMES:
         compare(model.train(), x, num_frames, keys())
         if name in PRETRAINED:
             compare(shrunk(name, pretraining=True, **small), x, num_frames, keys())
+            visible = dict(encode="visible", masks_per_clip=2)
+            compare(shrunk(name, pretraining=True, **small, **visible), x, num_frames, keys())
     print(name)
 """
 

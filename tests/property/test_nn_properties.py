@@ -93,6 +93,14 @@ def test_masks_have_their_exact_count_at_every_length(grid, num_masked, smallest
             assert torch.equal(wide, alone.view(grid.freq, columns[clip]))
 
 
+@searched
+@given(count_or_share, st.integers(1, 300), st.data())
+def test_a_shorter_clip_has_no_more_visible_patches(num_masked, longest, data):
+    """What `encode: visible` takes for granted: the longest clip of a batch says how many the encoder sees at most."""
+    shorter = data.draw(st.integers(0, longest))
+    assert shorter - mask_count(num_masked, shorter) <= longest - mask_count(num_masked, longest)
+
+
 dropped = st.one_of(st.integers(0, 30), st.floats(0.0, 0.99))
 
 

@@ -211,6 +211,7 @@ def test_flops_of_pretraining_do_not_depend_on_the_sampler_or_on_recomputing() -
         ("ast", True),
         ("pretrain", False),
         ("pretrain", True),
+        ("visible", False),
         ("passt", False),
         ("passt", True),
         ("cnn", False),

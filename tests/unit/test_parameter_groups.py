@@ -80,6 +80,8 @@ def test_every_parameter_of_the_zoo_has_its_place(name: str, pretraining: bool) 
         ("aggregator.query", "head", None),
         ("reconstruct.hidden.weight", "head", None),
         ("classify.output.bias", "head", None),
+        ("decoder.trunk.blocks.1.mlp.fc1.weight", "head", None),
+        ("decoder.mask_token", "head", None),
         ("convolutions.0.weight", "other", None),
         ("headless.weight", "other", None),
         ("encoder.normal.weight", "other", None),

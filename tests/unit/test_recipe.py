@@ -323,6 +323,13 @@ def test_a_change_of_kind_keeps_keys_and_says_which_do_not_fit() -> None:
         (CLASSIFY, ["objective.kind=masked-patch"], "model.kind: found 'ast' with objective 'masked-patch'"),
         (PRETRAIN, ["model.stride=[10, 10]"], "model.stride: found 10x10 with patch_size 16x16"),
         (PRETRAIN, ["model.num_masked=5000"], "model.num_masked: "),
+        (PRETRAIN, ["model.masks_per_clip=0"], "model.masks_per_clip: must be >= 1, got 0"),
+        (PRETRAIN, ["model.encode=visible", "model.decoder_dim=7"], "model.decoder_dim: found 7 with num_heads 2"),
+        (
+            PRETRAIN,
+            ["model.separate_masks=true", "objective.classify_weight=0"],
+            "model.separate_masks: found true with objective.classify_weight 0",
+        ),
         (PRETRAIN, ["evaluate.metric=accuracy"], "evaluate.metric: found 'accuracy' with objective 'masked-patch'"),
         (PRETRAIN, ["schedule.warmup_clips=2000"], "schedule.warmup_clips: found 2000 for a run of 1000 clips"),
         (CLASSIFY, ["schedule={kind: passt}"], "schedule.warmup_epochs: found 5 for a run of 2 epochs"),

@@ -8,6 +8,7 @@ both prefix tokens left out. The presets' stride is that of pretraining; the rel
 Pretraining here draws one mask and makes one pass for both losses. The released joint loss draws two and makes two:
 with `separate_masks: true` here and `reconstruct_weight: 10`, `softmax_over: predictions` in the objective it is that
 loss, number for number (tests/golden/test_joint_loss.py); `mask_sampler: released` then draws the masks as it did.
+Beyond the paper: `encode: visible` leaves masked patches out of the encoder; `masks_per_clip` masks a clip repeatedly.
 """
 
 import math

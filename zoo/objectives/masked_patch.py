@@ -4,6 +4,17 @@ Source: Gong et al. 2022 (SSAST), eqs. 1 to 3. By default both losses look at on
 (`MaskedPatchModel`), and the softmax is the paper's. The released joint loss is NCE + 10 * MSE of two passes, each with
 a mask of its own: `separate_masks` of the model and `softmax_over: predictions` here give its numbers.
 
+Why the softmax is over the targets. Eq. 1 asks of every prediction which of the clip's patches it is of; so does the
+accuracy that is reported, whose chance level is then that of guessing. Targets are raw log-mels, and scores dot
+products with them: what all patches of a clip have in common, its level and average spectrum, adds the same to all
+scores of a prediction, and a softmax over targets does not see it. A softmax over predictions, that of the released
+code, does: a loud patch has large scores with every prediction and learns, while a patch near 0, the data set's mean,
+has a score near 0 with each, so that its loss stays at chance and gives no gradient, whatever is predicted
+(tests/unit/test_pretext_gradients.py has both). The golden losses are of the released direction.
+
+A loss of weight 0 is computed and told, for it is cheap in a pass that is made anyway, but moves nothing. Its head is
+then as it was at the start, and so are its numbers: of a fresh head those of chance.
+
 Letters: B clips, L masked patches of the clip that has most (shorter rows are padded), K numbers in a patch (mels ×
 frames).
 """
