@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from zoo.compare import budget as budget_module
 from zoo.compare import matrix
@@ -17,7 +18,9 @@ from zoo.compare.costs import trained_on_meta
 from zoo.compare.matrix import compare
 from zoo.compare.planned import PlannedRun, plan
 from zoo.compare.row import Comparison
+from zoo.compare.workers import cores
 from zoo.errors import CheckpointError, DataError, RecipeError
+from zoo.evaluate.predictions import Predictions
 from zoo.models.cost import training_flops_per_clip
 from zoo.run import find_data
 
@@ -30,6 +33,10 @@ class Silent:
 
     def __init__(self) -> None:
         self.said: list[str] = []
+
+    @contextmanager
+    def counting(self, title: str, unit: str = "clips") -> Iterator[Callable[[int, int], None]]:
+        yield lambda done, total: None
 
     def say(self, text: str) -> None:
         self.said.append(text)
@@ -196,6 +203,27 @@ def test_what_is_done_is_never_repeated(data: list[str], tmp_path: Path, monkeyp
     more, said = _compared(_config(seeds=3), data, tmp_path / "out")
     assert len(said) == 2
     assert {row.seeds for row in more.rows} == {(0, 1, 2)}
+
+
+def test_runs_side_by_side_end_as_those_one_by_one(
+    data: list[str], tmp_path: Path, plant: Callable[[Path], Path]
+) -> None:
+    """Failed ones too; with one thread each, bit for bit."""
+    with (tmp_path / "train.csv").open("a") as file:
+        file.write(f"{plant(tmp_path / 'planted.wav')},low,0\n")
+    loud = ContenderConfig(recipe="quickstart/ast", name="loud", set={**AST, "augment.gain_db": [80, 80]})
+    config = _config(contenders=(*_config().contenders, loud), budget=BudgetConfig(clips=24))
+    one_by_one, _ = _compared(config, data, tmp_path / "out")
+    console, jobs = Silent(), max(2, cores())
+    beside = compare(config, data, out=tmp_path / "beside", console=console, jobs=jobs)
+    for ours, theirs in zip(beside.rows, one_by_one.rows, strict=True):
+        assert (ours.name, ours.values, ours.clips) == (theirs.name, theirs.values, theirs.clips)
+    assert len(beside.failures) == len(one_by_one.failures) == 1
+    assert sum("failed: loud" in line for line in console.said) == 1
+    assert sum("accuracy" in line for line in console.said) == 2
+    predictions = [tmp_path / out / "AST" / "seed-0" / "predictions.npz" for out in ("out", "beside")]
+    ours, theirs = (Predictions.read(path) for path in predictions)
+    assert torch.equal(ours.scores, theirs.scores)
 
 
 def test_a_run_that_diverges_is_told_and_not_tried_again(

@@ -10,6 +10,10 @@ from zoo.models.masked_patch import MaskedPatchModel
 from zoo.models.registry import ModelConfig, build_model
 from zoo.nn.masking import draw_mask
 
+_COUNTED: dict[tuple[str, bool, tuple[bool, ...] | None, int | None], int] = {}
+"""What was counted in this process: a large model takes a second, and a comparison asks for the same one a hundred
+times."""
+
 
 def num_parameters(model: nn.Module) -> int:
     """All parameters, trained or frozen."""
@@ -51,6 +55,13 @@ def flops_per_clip(config: ModelConfig, num_frames: int | None = None, *, pretra
     num_frames: length of the clip; None means the config's `n_frames`. Raises ShapeError when it does not fit.
     pretraining: of the masked-patch model instead, with its two heads; with separate masks it encodes every clip twice.
     """
+    key = (config.model_dump_json(), pretraining, None, num_frames)
+    if key not in _COUNTED:
+        _COUNTED[key] = _count_forward(config, num_frames, pretraining)
+    return _COUNTED[key]
+
+
+def _count_forward(config: ModelConfig, num_frames: int | None, pretraining: bool) -> int:
     # Not under no_grad: the counter hangs hooks on whatever requires a gradient.
     model = build_on_meta(config, pretraining=pretraining).requires_grad_(False)
     with FlopCounterMode(display=False) as counter:
@@ -69,6 +80,15 @@ def training_flops_per_clip(model: nn.Module, n_frames: int | None = None) -> in
         model: on any device, with what is frozen; only its config and its `requires_grad` are looked at.
         n_frames: length of the clip; None means the config's.
     """
+    known: Any = model
+    is_trained = tuple(parameter.requires_grad for parameter in model.parameters())
+    key = (known.config.model_dump_json(), isinstance(model, MaskedPatchModel), is_trained, n_frames)
+    if key not in _COUNTED:
+        _COUNTED[key] = _count_training(model, n_frames)
+    return _COUNTED[key]
+
+
+def _count_training(model: nn.Module, n_frames: int | None) -> int:
     copy: Any = training_copy_on_meta(model)
     with FlopCounterMode(display=False) as counter:
         answer = copy(_one_clip(copy.config, n_frames))

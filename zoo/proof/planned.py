@@ -34,8 +34,6 @@ from zoo.recipe import Recipe, find_recipe, read_recipe
 from zoo.run import find_data, plan_clips
 
 _SET_BY_THE_PROOF = ("train.clips", "train.steps", "train.epochs", "data.train", "data.eval", "data.test", "init.from")
-_SAME_MODEL = {"train_share": None, "validation": None}
-"""Of a recipe's data, what does not change its model."""
 Settings = Mapping[tuple[str, str], dict[str, Any]]
 """(task, recipe) -> the setting that was chosen for it."""
 
@@ -269,8 +267,10 @@ class Planner:
 
     def flops_per_clip(self, recipe: Recipe) -> int:
         """Of training, forward and backward; counted once for each model."""
-        sections = (recipe.model, recipe.objective, recipe.optim, recipe.data.model_copy(update=_SAME_MODEL))
-        key = tuple(section.model_dump_json() for section in sections)
+        assert recipe.data.train is not None
+        sections = (recipe.model, recipe.objective, recipe.optim)
+        labels = next(name for name, path in self.audio.all.items() if path == recipe.data.train[0].path)
+        key = (*(section.model_dump_json() for section in sections), labels)
         if key not in self._flops:
             config = find_data(recipe).model_config
             self._flops[key] = training_flops_per_clip(trained_on_meta(recipe, config))
