@@ -350,7 +350,7 @@ def test_a_checkpoint_of_before_these_fields_is_read(tmp_path: Path) -> None:
     save_checkpoint(tmp_path / "c", model.state_dict(), {"model": described, "pretraining": True})
     loaded: Any = zoo.load(tmp_path / "c")
     assert loaded.config == config
-    assert not loaded.load_notes
+    assert loaded.load_notes == ("pretraining heads and mask token: the checkpoint's",)
     assert list(loaded.state_dict()) == list(model.state_dict())
 
 

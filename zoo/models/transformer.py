@@ -44,8 +44,8 @@ class TransformerConfig(ModelConfig):
     norm_eps: Epsilon = 1e-6
     """LayerNorm's epsilon in the encoder; 1e-6 in the released AST, SSAST and PaSST, 1e-12 in Hugging Face's AST."""
     initial_values: InitialValues = "published"
-    """Of fresh weights. `published`: as the released code draws them, for widths around 768. `scaled`: by the width, and
-    positions that begin as sinusoids: for small models on little data, which learn far sooner so (`zoo.nn.init`)."""
+    """Of fresh weights. `published`: as the released code draws them, for widths around 768. `scaled`: by the width,
+    and positions that begin as sinusoids: for small models on little data, which learn far sooner so."""
     head_norm_eps: Epsilon = 1e-5
     """LayerNorm's epsilon in the head; 1e-5 (torch's default) in the released code, 1e-12 in Hugging Face's AST."""
 

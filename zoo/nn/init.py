@@ -16,15 +16,15 @@ InitialValues = Literal["published", "scaled"]
 def init_weights(module: nn.Module, values: InitialValues = "published") -> None:
     """Set the first values of a module and of all that it holds, in place, from torch's own generator.
 
-    | part                                          | published                              | scaled                    |
-    | --------------------------------------------- | -------------------------------------- | ------------------------- |
-    | nn.Linear weight                              | truncated normal, std 0.02, cut at +-2 | Xavier uniform            |
-    | nn.Linear bias                                | 0                                      | 0                         |
-    | nn.LayerNorm weight, bias                     | 1, 0                                   | 1, 0                      |
-    | CLS and DIST tokens, and their positions      | truncated normal, std 0.02             | the same                  |
-    | LearnedPosition, FrequencyTimePosition tables | truncated normal, std 0.02             | sinusoids of row, column  |
-    | a parameter called `mask_token` (1, 1, D)     | Xavier normal, so std 1 / sqrt(D)      | the same                  |
-    | nn.Conv2d (the patches) and anything else     | left as built, torch's default         | the same                  |
+    | part                                          | published                              | scaled                  |
+    | --------------------------------------------- | -------------------------------------- | ----------------------- |
+    | nn.Linear weight                              | truncated normal, std 0.02, cut at +-2 | Xavier uniform          |
+    | nn.Linear bias                                | 0                                      | 0                       |
+    | nn.LayerNorm weight, bias                     | 1, 0                                   | 1, 0                    |
+    | CLS and DIST tokens, and their positions      | truncated normal, std 0.02             | the same                |
+    | LearnedPosition, FrequencyTimePosition tables | truncated normal, std 0.02             | sinusoids of both axes  |
+    | a parameter called `mask_token` (1, 1, D)     | Xavier normal, so std 1 / sqrt(D)      | the same                |
+    | nn.Conv2d (the patches) and anything else     | left as built, torch's default         | the same                |
 
     published: timm 0.4.5 as AST and PaSST use it; SSAST for the mask token. AST and SSAST leave new prediction heads at
         torch's default: call this on the part that should have these values.
