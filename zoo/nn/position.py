@@ -173,7 +173,7 @@ class FrequencyTimePosition(nn.Module):
 
     @torch.no_grad()
     def start_as_sinusoids(self) -> None:
-        """Begins so that row and column add up to `SinusoidalPosition` in two dimensions. Raises: ShapeError - as there."""
+        """Begins so that row and column add up to two-dimensional sinusoids. Raises: ShapeError - as there."""
         width = self.freq.shape[1]
         table = SinusoidalPosition(self.grid, width).table  # (F, T, D): the row's half, then the column's
         self.freq.zero_()[:, : width // 2] = table[:, 0, : width // 2]
