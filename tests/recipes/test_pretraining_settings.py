@@ -88,4 +88,5 @@ def test_the_recipe_for_a_cpu_is_small() -> None:
     assert num_parameters(build_on_meta(recipe.model, pretraining=True)) <= 1_000_000
     assert recipe.front_end == tuned.front_end
     different = [key for key, *_ in recipe_differences(recipe, tuned) if key.startswith("model.")]
-    assert different in ([], ["model.num_classes"])
+    # Not geometry: what fresh weights are, and how patches are hidden.
+    assert set(different) <= {"model.num_classes", "model.initial_values", "model.cluster_size"}
