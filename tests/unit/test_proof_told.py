@@ -18,6 +18,8 @@ from zoo.proof.publish.run_facts import choices_told
 from zoo.proof.publish.standing import later_folds
 from zoo.proof.publish.words import seeds_in_words, shared_in_words
 from zoo.proof.results import Choice, ResultTable, Tried, Value
+from zoo.proof.show import show_results
+from zoo.use.console import Console
 
 
 def mixed() -> ResultTable:
@@ -42,9 +44,8 @@ def test_seeds_are_those_of_the_rows() -> None:
     text = "\n".join(answer(results(tables=(table,))))
     assert "Patch: pretraining **helps**, 72.0 % with 3 seeds against 60.0 % with 3 seeds, +12.0 points (95" in text
     assert "Frame: pretraining **helps**, 72.0 % with seed 0 against 60.0 % with seed 0, +12.0 points (95" in text
-    assert "(64.0 % with seed 0): +8.0 points, seed 0 (95" in text or "64.0 % with seed 0): " in text
-    said = "One seed of rows on words (scratch patch, equal compute, reconstruction only patch, pretrained frame, "
-    assert said in text
+    assert "(64.0 % with seed 0): +8.0 points, seed 0, no interval is known" in text
+    assert "One seed of rows on words (all but pretrained patch and scratch patch): " in text
     assert "One seed on words" not in text
 
 
@@ -101,9 +102,8 @@ def test_an_untrained_head_is_not_judged(tmp_path: Path) -> None:
     assert "| – | – | 0.600 | 1.000 | 50.0 | 40.0 |" in cells["rebuilt (`r`)"]
     alone = results(pretraining=tuple(replace(run, final={}, curve=_only(run.curve, "loss")) for run in runs[1:2]))
     assert not draw_pretraining(alone, tmp_path / "none.svg"), "no panel without a line"
-    assert draw_pretraining(
-        results(pretraining=(replace(alone.pretraining[0], role="pretrained"),)), tmp_path / "a.svg"
-    )
+    joint = replace(alone.pretraining[0], role="pretrained")
+    assert draw_pretraining(results(pretraining=(joint,)), tmp_path / "a.svg")
 
 
 def _only(curve: tuple[dict[str, float], ...], word: str) -> tuple[dict[str, float], ...]:
@@ -133,6 +133,14 @@ def test_a_probe_has_dashes_for_what_it_did_not_train() -> None:
     assert "Probes\n  train no model" in columns_in_words()
 
 
+def test_a_terminal_shows_them_as_empty_cells(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    none = {"clips": None, "flops": None, "total_flops": None, "seconds": None}
+    table = replace(main_table("words"), rows=(row("probe", 0.5, **none),))
+    show_results(Console(), results(tables=(table,)), tmp_path)
+    shown = capsys.readouterr()
+    assert re.search(r"probe[ │]+0\.500[ │]+\n", shown.out + shown.err)
+
+
 def test_a_comparison_does_not_say_that_seeds_are_the_same() -> None:
     table = comparison_table("words", "equal clips")
     page = comparison_page([results(tables=(table,))], {})
@@ -148,10 +156,9 @@ def test_what_was_chosen_on_how_little_is_told(tmp_path: Path) -> None:
     tried = (Tried("lr 1e-3", 0.5, 1, 1, 64), Tried("lr 1e-4", None, 1, 1))
     choice = Choice("words", tried, "lr 1e-3", "a, from scratch", ("b", "c"))
     made = results(choices=(choice,))
-    said = (
-        "words, a, from scratch: each setting was tried on 1 fold with 1 seed, judged by 64 validation clips; b and c"
-    )
-    assert f"- CPU scale, {said} take the same setting, which was not tried on them." in choices_told(made)
+    said = "words, a, from scratch: each setting was tried on 1 fold with 1 seed, judged by 64 validation clips; the "
+    said += "same setting is given to b and c, on which it was not tried."
+    assert choices_told(made) == f"- CPU scale, {said}"
     old = results(choices=(Choice("words", (Tried("lr 1e-3", 0.5, 2),), "lr 1e-3"),))
     assert choices_told(old) == "- CPU scale, words, SSAST from scratch: each setting was tried on 2 folds."
     publish(made, tmp_path)

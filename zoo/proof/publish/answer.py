@@ -210,7 +210,10 @@ def _caveats(results: ProofResults) -> Iterator[str]:
         trained = [row for row in table.rows if row.values and not row.role.startswith("probe")]
         single = [row.name for row in trained if len(seeds_of(row)) == 1]
         whole += [table.task] if single and len(single) == len(trained) else []
-        in_part += [f"{table.task} ({listed(single)})"] if 0 < len(single) < len(trained) else []
+        if 0 < len(single) < len(trained):
+            several = [row.name for row in trained if row.name not in single]
+            few = f"all but {listed(several)}" if len(several) < len(single) else listed(single)
+            in_part.append(f"{table.task} ({few})")
     said = [f"on {listed(list(dict.fromkeys(whole)))}"] if whole else []
     said += [f"of rows on {listed(in_part)}"] if in_part else []
     if said:

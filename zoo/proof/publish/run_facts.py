@@ -57,7 +57,7 @@ def choices_told(results: ProofResults) -> str:
         said += f" with {_range(seeds, 'seed')}" if seeds else ""
         said += f", judged by {_range(clips, 'validation clip')}{' of each' if folds != {1} else ''}" if clips else ""
         others = listed(list(choice.others))
-        said += f"; {others} take the same setting, which was not tried on them" if others else ""
+        said += f"; the same setting is given to {others}, on which it was not tried" if others else ""
         lines.append(f"{said}.")
     return "\n".join(lines)
 

@@ -61,9 +61,9 @@ def ssast_page(all_results: Sequence[ProofResults], pictures: dict[str, str], no
 
 
 _CHOSEN = """\
-Settings of *fine-tuning* were tried on models from scratch, on validation clips set aside within the training folds; no
-pretrained model and no test fold was looked at. What was best for the model from scratch is taken for the
-pretrained ones too. It is one setting a task, so a clip that validated in one fold is judged in another."""
+Settings of *fine-tuning* were tried on models from scratch, on validation clips set aside within the training folds. No
+pretrained model was looked at, and of no run the fold that it is judged on. What was best for the model from scratch is
+taken for the pretrained ones too. It is one setting a task: a clip that validated in one fold is judged in another."""
 
 _PRETRAINING_SETTINGS = """\
 Where the settings of *pretraining* come from is told under *What was looked into*."""
