@@ -13,14 +13,13 @@ from zoo.errors import DataError, RecipeError
 from zoo.proof.asked import asked_for
 from zoo.proof.audio import find_audio
 from zoo.proof.chosen import resolved_choice
-from zoo.proof.config import ProofConfig, find_proof, proof_names, read_proof
+from zoo.proof.config import ProofConfig, find_proof, read_proof
 from zoo.proof.equal import equal_compute, equal_operations, equal_time
 from zoo.proof.estimate import estimate
 from zoo.proof.parts import Parts
 from zoo.proof.planned import Planner
 from zoo.proof.rows import PlannedRow, PlannedTable
 from zoo.proof.stages import Stages
-from zoo.recipe import find_recipe, read_recipe
 from zoo.run import find_data
 
 PLAN = """
@@ -91,20 +90,6 @@ def planner(data: Path, tmp_path: Path) -> Planner:
 
 def _row(tables: list[PlannedTable], table: int, name: str) -> PlannedRow:
     return next(row for row in tables[table].rows if row.row.name == name)
-
-
-def test_the_plans_that_come_along_name_recipes_that_there_are() -> None:
-    assert proof_names() == ["cpu", "full"]
-    for scale in proof_names():
-        config = read_proof(find_proof(scale))
-        assert config.scale == scale
-        rows = [row for table in config.tables for row in table.rows]
-        for source in {*(row.recipe for row in rows), *(one.recipe for one in config.pretrainings)} - {None}:
-            assert source is not None
-            find_recipe(source)
-        recipes = [read_recipe(find_recipe(f"proof/{scale}/{kind}")) for kind in ("finetune-patch", "pretrain-patch")]
-        assert recipes[0].front_end == recipes[1].front_end
-        assert {table.kind for table in config.tables} == {"ssast", "labels", "comparison"}
 
 
 @pytest.mark.parametrize(
@@ -201,13 +186,15 @@ def test_settings_are_chosen_by_clips_of_the_training_folds_on_scratch(planner: 
     def outcome(value: float | None) -> Outcome:
         if value is None:
             return Outcome(None, "not finite")
-        return Outcome({"metric": "accuracy", "metrics": {"accuracy": value}})
+        return Outcome({"metric": "accuracy", "metrics": {"accuracy": value}, "num_eval_clips": 4})
 
     def resolved(*values: float | None) -> Any:
         runs = [run for some in choice.runs for run in some]
         return resolved_choice(choice, {run.folder: outcome(v) for run, v in zip(runs, values, strict=True)})
 
     assert resolved(0.5, 0.7, 0.7, 0.7)[1] == {"optim.lr": 1e-2}
+    tried = resolved(0.5, 0.7, 0.7, 0.7)[0].tried[0]
+    assert (tried.folds, tried.seeds, tried.clips) == (2, 1, 4)
     assert resolved(0.7, 0.7, 0.7, 0.7)[1] == {"optim.lr": 1e-3}, "of equally good ones the first"
     assert resolved(0.5, 0.5, 0.9, None)[1] == {"optim.lr": 1e-3}, "a setting that failed is none"
     assert resolved(None, None, None, None) is None
@@ -259,7 +246,7 @@ def test_what_is_asked_for_wrongly_is_told(data: Path, tmp_path: Path) -> None:
     for override in ("train.clips=8", "data.train=x", "seed=1"):
         with pytest.raises(RecipeError, match="for a proof sets it for every run"):
             Planner(config, find_audio(data, ["notes"]), tmp_path, [override])
-    with pytest.raises(RecipeError, match="expected cpu or full, or the file of a plan"):
+    with pytest.raises(RecipeError, match="expected cpu or full or minutes, or the file of a plan"):
         find_proof("medium")
     with pytest.raises(DataError, match=r"no tasks/words \(there: notes\)"):
         find_audio(data, ["notes", "words"])

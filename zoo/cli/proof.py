@@ -14,7 +14,7 @@ def proof(
         list[str], typer.Argument(metavar="DATA=FOLDER [KEY=VALUE]...", help="KEY=VALUE is for every recipe.")
     ],
     scale: Annotated[
-        str, typer.Option(metavar="cpu|full|PLAN.YAML", help="A plan that comes along, or a file of your own.")
+        str, typer.Option(metavar="cpu|minutes|full|PLAN.YAML", help="A plan that comes along, or a file of your own.")
     ] = "cpu",
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Where runs and results go. [default: runs/proof-SCALE]")

@@ -256,7 +256,7 @@ def _known(name: str, names: Iterable[str], where: str) -> None:
 
 
 def proof_names() -> list[str]:
-    """The scales that come with the zoo: cpu and full."""
+    """The scales that come with the zoo: cpu, full (a GPU, hours) and minutes (the models of full, a GPU, minutes)."""
     return sorted(path.name.removesuffix(PROOF) for path in (recipes_folder() / "proof").glob(f"*{PROOF}"))
 
 

@@ -12,10 +12,13 @@ from typing import Any
 from zoo import disk
 from zoo.compare.workers import Tell, Work
 from zoo.data.windows import WindowConfig
+from zoo.errors import ZooError
 from zoo.models.cost import flops_per_clip, num_parameters
 from zoo.use.probe import probe
 from zoo.weights.load import load
 from zoo.weights.source import read
+
+FAILED = "failed"
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,7 @@ class ProbeRun:
     @property
     def work(self) -> Work:
         """For another process."""
-        return Work(f"{self.task}: probes of {self.pretraining}", run_probes, (self,), 2_000)
+        return Work(f"{self.task}: probes of {self.pretraining}", probes_or_why_not, (self,), 2_000)
 
     def results(self) -> dict[str, Any] | None:
         """What is in the file, if that has all that is asked for."""
@@ -51,8 +54,9 @@ class ProbeRun:
 
 
 def run_probes(run: ProbeRun, tell: Tell) -> dict[str, Any]:
-    """The report of `zoo.probe`, with `seconds`, `parameters` and `flops_per_clip` (forward); from the file where it is
-    there. Long clips are looked at in windows, as fine-tuned models look at them."""
+    """The report of `zoo.probe`, with `parameters`, `seconds` (of all kinds and features together) and `flops_per_clip`
+    (forward, of one window); from the file where it is there. Long clips are looked at in windows, as fine-tuned models
+    look at them."""
     known = run.results()
     if known is not None:
         return known
@@ -81,8 +85,18 @@ def run_probes(run: ProbeRun, tell: Tell) -> dict[str, Any]:
     return report
 
 
+def probes_or_why_not(run: ProbeRun, tell: Tell) -> dict[str, Any]:
+    """As `run_probes`; of probes that cannot be made, why, as `failed`: they are tried again next time."""
+    try:
+        return run_probes(run, tell)
+    except ZooError as error:
+        return {FAILED: f"{run.task}, probes of {run.pretraining}: {' '.join(str(error).split())}"}
+
+
 def in_words(report: dict[str, Any]) -> str:
-    """`linear accuracy 0.61 (untrained 0.52), 12 s`."""
+    """`linear accuracy 0.61 (untrained 0.52), 12 s`, or why there is none."""
+    if FAILED in report:
+        return f"failed: {report[FAILED]}"
     values = {(row["kind"], row["features"]): row["metrics"][report["metric"]] for row in report["rows"]}
     kinds: Sequence[str] = list(dict.fromkeys(kind for kind, _ in values))
     parts = []

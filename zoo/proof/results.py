@@ -1,7 +1,8 @@
 """What `zoo proof` found, as values and as the JSON file that its pages are written from.
 
 Metrics are shares of 1, times seconds, operations FLOPs of training (forward and backward). Nothing is NaN: what is not
-known, or has no meaning (a deviation over one seed), is None. Folders are relative to the folder of the proof.
+known, or has no meaning (a deviation over one seed, the training of a probe), is None. Folders are relative to the
+folder of the proof.
 """
 
 import dataclasses
@@ -119,6 +120,9 @@ class Tried:
     validation: float | None
     folds: int
     """On how many it was tried."""
+    seeds: int | None = None
+    clips: int | None = None
+    """Validation clips of a fold, mean."""
 
 
 @dataclass(frozen=True)
@@ -132,6 +136,8 @@ class Choice:
     """One of the settings tried."""
     model: str = ""
     """Of which model, in words; scratch's, where it says nothing."""
+    others: tuple[str, ...] = ()
+    """Recipes that were not tried, and get the setting too."""
 
 
 @dataclass(frozen=True)
@@ -146,7 +152,7 @@ class Value:
 
 @dataclass(frozen=True)
 class Difference:
-    """A row's mean minus that of another row of the same table, with both intervals at 95 %.
+    """A row's mean minus another's of the same table, over the seeds and folds that both have, with intervals at 95 %.
 
     `low … high` is that over folds or seeds (docs/comparing.md); `paired_low … paired_high` the paired bootstrap over
     clips, of these very models on other clips.
@@ -178,13 +184,13 @@ class ResultRow:
     fold_deviation: float | None
     """Of folds' means over seeds (n - 1); None with one fold."""
     difference: Difference | None
-    clips: int
-    """Seen by a run of fine-tuning; of a probe those that it was fitted to."""
-    flops: float
+    clips: int | None
+    """Seen by a run of fine-tuning. None, as the next three, of a probe: it trains no model."""
+    flops: float | None
     """Of a run of fine-tuning."""
-    total_flops: float
+    total_flops: float | None
     """With pretraining."""
-    seconds: float
+    seconds: float | None
     """Of a run of fine-tuning, mean."""
     parameters: int
     pretraining: str | None = None
@@ -194,7 +200,7 @@ class ResultRow:
     form: Form | None = None
     role: Role = "other"
     also: tuple[Difference, ...] = ()
-    """Further differences, such as that against scratch trained until it stops improving."""
+    """Further differences: frames against patches, pretrained against scratch where that is not the reference."""
 
 
 @dataclass(frozen=True)

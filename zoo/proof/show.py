@@ -19,7 +19,9 @@ def show_results(console: Console, results: ProofResults, out: Path) -> None:
             shown.add_row(*_cells(row))
         console.out.print(shown)
         if table.chance is not None:
-            console.say(f"chance {table.chance:.3f}; seeds {len(table.seeds)}, folds {len(table.folds)}")
+            console.say(
+                f"chance {table.chance:.3f}; a row has up to {len(table.seeds)} seeds, {len(table.folds)} folds"
+            )
         for row in table.rows:
             for line in row.failed:
                 console.say(f"• failed: {row.name}: {line}")
@@ -67,7 +69,7 @@ def _cells(row: ResultRow) -> tuple[str, ...]:
         "" if row.deviation is None else f"{row.deviation:.3f}",
         "" if difference is None else f"{difference.mean:+.3f}",
         interval,
-        f"{row.clips:,}",
-        f"{row.total_flops / 1e15:.3g}",
-        f"{row.seconds:,.0f}",
+        "" if row.clips is None else f"{row.clips:,}",
+        "" if row.total_flops is None else f"{row.total_flops / 1e15:.3g}",
+        "" if row.seconds is None else f"{row.seconds:,.0f}",
     )

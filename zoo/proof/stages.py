@@ -1,7 +1,7 @@
 """The stages of a proof, one after the other: rates, pretrainings beside choices, then the rows and probes of tables.
 
-Within a stage everything runs side by side, the longest first. What is done is read, what was cut goes on, and what
-failed is not tried again.
+Within a stage everything runs side by side, the longest first. What is done is read, what was cut goes on, and a
+training that failed is not tried again.
 """
 
 from collections.abc import Sequence

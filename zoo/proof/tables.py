@@ -7,13 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from zoo.compare.found_runs import described
-from zoo.compare.paired import against_reference
 from zoo.compare.runs import Outcome
-from zoo.compare.statistics import over_folds
+from zoo.proof.differences import Judged, differences_of, further_pairs
 from zoo.proof.planned import Planner
+from zoo.proof.probing import FAILED
 from zoo.proof.results import Difference, ResultRow, ResultTable, Value
 from zoo.proof.rows import PlannedRow, PlannedTable
 
@@ -41,9 +39,9 @@ class _Row:
     summaries: tuple[dict[str, Any], ...] = ()
     """Of its runs; none of a probe."""
     failed: tuple[str, ...] = ()
-    clips: int = 0
-    flops: float = 0.0
-    seconds: float = 0.0
+    clips: int | None = None
+    flops: float | None = None
+    seconds: float | None = None
     parameters: int = 0
 
 
@@ -52,9 +50,21 @@ def result_table(planned: PlannedTable, found: Found, planner: Planner) -> Resul
     rows = {row.row.name: one for row in planned.rows if (one := _row(row, planned, found)) is not None}
     if not any(row.values for row in rows.values()):
         return None
-    differences = _differences(planned, rows)
+    held = {name: _reference(row, planned) for name, row in rows.items()}
+    first = [(name, reference) for name, reference in held.items() if reference != name and reference in rows]
+    further = further_pairs({name: row.planned.row for name, row in rows.items()}, first)
+    judged = {name: Judged(row.values, row.summaries) for name, row in rows.items()}
+    differences = differences_of(judged, [*first, *further])
     metric, chance = _metric_and_chance(rows)
-    results = tuple(_result(row, differences.get(name), planner) for name, row in rows.items())
+    results = tuple(
+        _result(
+            row,
+            differences.get((name, held[name])),
+            tuple(differences[pair] for pair in further if pair[0] == name and pair in differences),
+            planner,
+        )
+        for name, row in rows.items()
+    )
     seeds = sorted({value.seed for row in rows.values() for value in row.values})
     folds = dict.fromkeys(value.fold for row in rows.values() for value in row.values if value.fold is not None)
     table = planned.table
@@ -103,22 +113,16 @@ def _probe(planned: PlannedRow, report: dict[str, Any] | None) -> _Row | None:
     if report is None:
         return None
     wanted = ("untrained" if planned.row.untrained else "trained", planned.row.probe)
+    if FAILED in report:
+        return _Row(planned, (), failed=(report[FAILED],))
     row = next((one for one in report["rows"] if (one["features"], one["kind"]) == wanted), None)
     if row is None:
         return None
-    folds = row["folds"]
-    clips = round(report["num_clips"] * (1 - 1 / max(len(folds), 2)))
-    return _Row(
-        planned,
-        tuple(Value(0, fold, float(one[report["metric"]])) for fold, one in folds.items()),
-        clips=clips,
-        flops=float(report["num_clips"]) * report["flops_per_clip"],
-        seconds=float(report["seconds"]),
-        parameters=report["parameters"],
-    )
+    values = tuple(Value(0, fold, float(one[report["metric"]])) for fold, one in row["folds"].items())
+    return _Row(planned, values, parameters=report["parameters"])
 
 
-def _result(row: _Row, difference: Difference | None, planner: Planner) -> ResultRow:
+def _result(row: _Row, difference: Difference | None, also: tuple[Difference, ...], planner: Planner) -> ResultRow:
     config = row.planned.row
     before = 0.0
     if config.start is not None and not config.untrained:
@@ -135,13 +139,14 @@ def _result(row: _Row, difference: Difference | None, planner: Planner) -> Resul
         difference=difference,
         clips=row.clips,
         flops=row.flops,
-        total_flops=row.flops + before,
+        total_flops=None if row.flops is None else row.flops + before,
         seconds=row.seconds,
         parameters=row.parameters,
         pretraining=None if config.untrained else config.start,
         failed=row.failed,
         form=config.form,
         role=config.role,
+        also=also,
     )
 
 
@@ -152,50 +157,8 @@ def _means(values: Sequence[Value], by: str) -> list[float]:
     return [statistics.fmean(some) for some in groups.values()]
 
 
-def _differences(planned: PlannedTable, rows: Mapping[str, _Row]) -> dict[str, Difference]:
-    """Row -> against the row it is held against, where both have values on the same folds."""
-    found: dict[str, Difference] = {}
-    of_reference: dict[str, list[str]] = defaultdict(list)
-    for name, row in rows.items():
-        reference = row.planned.row.against or planned.table.reference
-        if reference != name and reference in rows and row.values and rows[reference].values:
-            of_reference[reference].append(name)
-    for reference, names in of_reference.items():
-        trained = [name for name in names if rows[name].summaries and rows[reference].summaries]
-        if trained:
-            groups = {name: rows[name].summaries for name in (reference, *trained)}
-            metric = str(rows[reference].summaries[0]["metric"])
-            for name, versus in against_reference(groups, reference, metric).versus.items():
-                low, high = versus.interval or (None, None)
-                paired_low, paired_high = versus.clips_interval or (None, None)
-                found[name] = Difference(reference, versus.difference, low, high, paired_low, paired_high)
-        for name in names:
-            if name not in trained:
-                difference = _over_folds(rows[name], rows[reference], reference)
-                if difference is not None:
-                    found[name] = difference
-    return found
-
-
-def _over_folds(ours: _Row, theirs: _Row, reference: str) -> Difference | None:
-    """Of a probe, whose answers to single clips are not kept: over folds alone."""
-    means = [_by_fold(row.values) for row in (ours, theirs)]
-    if means[0].keys() != means[1].keys():
-        return None
-    folds = list(means[0])
-    values = np.array([means[0][fold] - means[1][fold] for fold in folds])
-    if len(folds) < 2:
-        return Difference(reference, float(values.mean()))
-    found = over_folds(values, 1 / (len(folds) - 1))
-    low, high = found.interval or (None, None)
-    return Difference(reference, found.value, low, high)
-
-
-def _by_fold(values: Sequence[Value]) -> dict[str | None, float]:
-    groups: dict[str | None, list[float]] = defaultdict(list)
-    for value in values:
-        groups[value.fold].append(value.value)
-    return {fold: statistics.fmean(some) for fold, some in groups.items()}
+def _reference(row: _Row, table: PlannedTable) -> str:
+    return row.planned.row.against or table.table.reference
 
 
 def _metric_and_chance(rows: Mapping[str, _Row]) -> tuple[str, float | None]:

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from zoo.proof.publish.markdown import table as markdown_table
 from zoo.proof.publish.numbers import interval, percent, points, rate
-from zoo.proof.publish.standing import FORMS, Gain, gain, main_tables, pairs, rows_of, tasks_of
+from zoo.proof.publish.pretraining import equal_time_to, real_seconds
+from zoo.proof.publish.standing import FORMS, Gain, gain, later_folds, main_tables, pairs, rows_of, seeds_of, tasks_of
 from zoo.proof.publish.words import (
     bar_in_words,
     capital,
@@ -18,6 +19,7 @@ from zoo.proof.publish.words import (
     result_in_words,
     scale_name,
     seeds_in_words,
+    shared_in_words,
 )
 from zoo.proof.results import ProofResults, ResultRow, ResultTable, Role
 
@@ -47,6 +49,21 @@ class Case:
         """As a word."""
         return self.row.form or "SSAST"
 
+    @property
+    def shared(self) -> str:
+        """The runs that the difference is of, where these are not all of both."""
+        return shared_in_words(self.row, self.other)
+
+    @property
+    def in_points(self) -> str:
+        """The difference with its intervals."""
+        return in_points(self.found, self.shared)
+
+    @property
+    def results(self) -> str:
+        """`72.0 % against 60.0 %`."""
+        return f"{result_in_words(self.row, self.table)} against {result_in_words(self.other, self.table)}"
+
 
 def cases(results: ProofResults, against: Role, role: Role = "pretrained") -> list[Case]:
     """All that the results hold, task by task."""
@@ -73,17 +90,20 @@ def answer(results: ProofResults) -> list[str]:
 
 
 def bar_table(all_results: list[ProofResults]) -> str:
-    """A row for each case: scale, task, form, both results, their difference, and whether the bar is met."""
+    """A row for each case: scale, task, form, both results, their difference, whether the bar is met; and
+    the difference over the folds but the first two."""
     header = ["scale", "task", "form", "against", "pretrained, %", "the other, %", "difference, points"]
-    header += ["95 %, over folds", "95 %, paired, over clips", "bar"]
+    header += ["95 %, over folds", "95 %, paired, over clips", "bar", "difference, folds 3 on, points"]
     rows = []
     for results in all_results:
         for against in _BAR_AGAINST:
             for case in cases(results, against):
                 found = case.found
                 cells = [results.scale, case.task, case.form, case.other.name, percent(case.row.mean)]
-                cells += [percent(case.other.mean), points(found.mean), interval(*(found.over_folds or (None, None)))]
+                told = points(found.mean) + (f" ({case.shared})" if case.shared else "")
+                cells += [percent(case.other.mean), told, interval(*(found.over_folds or (None, None)))]
                 cells += [interval(*(found.over_clips or (None, None))), bar_in_words(found)]
+                cells.append(points(later_folds(case.row, case.other)))
                 rows.append(cells)
     return markdown_table(header, rows) if rows else ""
 
@@ -140,18 +160,17 @@ def _by_task(results: ProofResults, tested: list[Case]) -> Iterator[str]:
         text += f"{seeds_in_words(first)}):"
         for case in here:
             text += f"\n  - {capital(case.form)}: pretraining **{judgement(case.found)}**, "
-            text += f"{result_in_words(case.row)} against "
-            text += f"{result_in_words(case.other)}, {in_points(case.found)}."
+            text += f"{case.results}, {case.in_points}."
             for role, said in _LONGER.items():
                 for other in longer[role]:
                     if other.task == task and other.row.form == case.row.form:
-                        text += f" Against {said} ({result_in_words(other.other)}): {in_points(other.found)}, "
+                        text += f" Against {said} ({result_in_words(other.other, other.table)}): {other.in_points}, "
                         text += f"{comparative(other.found)}."
             for probe in probes:
                 if probe.task == task and probe.row.form == case.row.form:
                     text += f" A probe of frozen features: {result_in_words(probe.row)} pretrained, "
                     text += f"{result_in_words(probe.other)} random, {comparative(probe.found)}."
-        others = [f"{row.name} {result_in_words(row)}" for row in rows_of(first, "cnn")]
+        others = [f"{row.name} {result_in_words(row, first)}" for row in rows_of(first, "cnn")]
         others += [] if first.chance is None else [f"chance {percent(first.chance)} %"]
         yield text + (f"\n  - Beside them: {', '.join(others)}." if others else "")
 
@@ -160,10 +179,8 @@ def _objectives(results: ProofResults) -> Iterator[str]:
     found = []
     for role, said in _ALONE.items():
         for case in cases(results, role):
-            text = (
-                f"{case.task} with {case.form}: {result_in_words(case.row)} against {result_in_words(case.other)} by "
-            )
-            found.append(f"\n  - {text}{said}, {in_points(case.found)}, {comparative(case.found)}.")
+            text = f"\n  - {case.task} with {case.form}: {case.results} by {said}, {case.in_points}, "
+            found.append(f"{text}{comparative(case.found)}.")
     if found:
         yield f"Both objectives against one alone:{''.join(found)}"
 
@@ -173,24 +190,35 @@ def _masked_out(results: ProofResults) -> Iterator[str]:
     found = []
     for case in cases(results, "pretrained", "masked-out"):
         ours, full = known.get(case.row.pretraining or ""), known.get(case.other.pretraining or "")
-        text = f"\n  - {case.task} with {case.form}: {result_in_words(case.row)} against "
-        text += f"{result_in_words(case.other)}, {in_points(case.found)}, {comparative(case.found)}"
+        text = f"\n  - {case.task} with {case.form}: {case.results}, {case.in_points}, {comparative(case.found)}"
         if ours is not None and full is not None and full.clips_per_second > 0:
             text += f" (pretrained at {rate(ours.clips_per_second)} against {rate(full.clips_per_second)} clips/s, "
             text += f"{ours.clips_per_second / full.clips_per_second:.1f} times)"
         found.append(f"{text}.")
     if found:
-        yield f"Masked tokens left out of the encoder, against all of them in it, at equal time:{''.join(found)}"
+        times = [(one, equal_time_to(results, one)) for one in results.pretraining]
+        told = [f"{one.title}: {real_seconds(one, full)}" for one, full in times if full is not None]
+        text = "Masked tokens left out of the encoder, against all of them in it, at equal time"
+        text += f" ({'; '.join(told)})" if told else ""
+        yield f"{text}:{''.join(found)}"
 
 
 def _caveats(results: ProofResults) -> Iterator[str]:
     tables = main_tables(results)
-    single = tasks_of([table for table in tables if len(table.seeds) == 1])
-    if single:
-        text = (
-            f"One seed on {listed(single)}: how much another seed would move a result is in no interval there, and ± "
-        )
-        yield text + "is that of the folds."
+    whole, in_part = [], []
+    for table in tables:
+        trained = [row for row in table.rows if row.values and not row.role.startswith("probe")]
+        single = [row.name for row in trained if len(seeds_of(row)) == 1]
+        whole += [table.task] if single and len(single) == len(trained) else []
+        if 0 < len(single) < len(trained):
+            several = [row.name for row in trained if row.name not in single]
+            few = f"all but {listed(several)}" if len(several) < len(single) else listed(single)
+            in_part.append(f"{table.task} ({few})")
+    said = [f"on {listed(list(dict.fromkeys(whole)))}"] if whole else []
+    said += [f"of rows on {listed(in_part)}"] if in_part else []
+    if said:
+        text = f"One seed {', and '.join(said)}: how much another seed would move a result is in no interval there, "
+        yield text + "and ± is that of the folds."
     failed = [row for table in results.tables for row in table.rows if row.failed]
     runs = sum(len(row.failed) for row in failed) + sum(len(one.failed) for one in results.pretraining)
     if runs:

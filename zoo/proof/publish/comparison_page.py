@@ -7,16 +7,24 @@ from zoo.proof.publish.numbers import percent
 from zoo.proof.publish.result_table import captioned, columns_in_words
 from zoo.proof.publish.run_facts import data_table, facts
 from zoo.proof.publish.ssast_page import shown
-from zoo.proof.publish.standing import gain
-from zoo.proof.publish.words import capital, comparative, in_points, result_in_words, scale_name
+from zoo.proof.publish.standing import gain, seeds_of
+from zoo.proof.publish.words import (
+    capital,
+    comparative,
+    in_points,
+    listed,
+    result_in_words,
+    scale_name,
+    shared_in_words,
+)
 from zoo.proof.results import ProofResults, ResultRow, ResultTable
 
 _ASKED = """\
-Every family of the zoo learns the same labelled tasks on the same folds, behind one front end, with the same seeds:
-AST, SSAST (patch and frame, pretrained on unlabelled audio and from scratch), PaSST, the minimal AST and a small CNN.
-*Equal clips* asks which model learns most from the data, *equal FLOPs* which learns most from a computer. Pretraining
-is in no budget; it is counted in its own column. [comparing.md](../comparing.md) says how it is made fair, and
-[ssast.md](ssast.md) whether pretraining helps."""
+Every family of the zoo learns the same labelled tasks on the same folds, behind one front end: AST, SSAST (patch and
+frame, pretrained on unlabelled audio and from scratch), PaSST, the minimal AST and a small CNN. Not every row has as
+many seeds: the column *runs* says how many. *Equal clips* asks which model learns most from the data, *equal FLOPs*
+which learns most from a computer. Pretraining is in no budget; it is counted in its own column.
+[comparing.md](../comparing.md) says how it is made fair, and [ssast.md](ssast.md) whether pretraining helps."""
 
 _WRITTEN = "Written by `zoo proof --publish` from the files in [data](data); the sentences follow from the numbers."
 
@@ -57,23 +65,30 @@ def _best(results: ProofResults) -> Iterator[str]:
         if not done:
             yield text + "every run failed."
             continue
-        text += f"{done[0].name} is first with {result_in_words(done[0])}"
+        text += f"{done[0].name} is first with {result_in_words(done[0], one)}"
         if len(done) > 1:
             found = gain(results, one, done[0], done[1])
             assert found is not None
-            text += f"; second is {done[1].name} with {result_in_words(done[1])}, {in_points(found.negated())}, "
+            shared = shared_in_words(done[0], done[1])
+            text += f"; second is {done[1].name} with {result_in_words(done[1], one)}, "
+            text += f"{in_points(found.negated(), shared)}, "
             text += comparative(found.negated())
         fresh = [row for row in done if row.pretraining is None]
         if done[0].pretraining is not None and fresh:
-            text += f"; the best without pretraining is {fresh[0].name} with {result_in_words(fresh[0])}"
+            text += f"; the best without pretraining is {fresh[0].name} with {result_in_words(fresh[0], one)}"
         chance = "" if one.chance is None else f"; chance is {percent(one.chance)} %"
         yield f"{text}{chance}."
 
 
 def _caveats(results: ProofResults) -> Iterator[str]:
     tables = _tables(results)
-    if any(len(one.seeds) == 1 for one in tables):
-        yield "Tables of one seed do not know how much another seed would move a result."
+    single: dict[str, list[str]] = {}
+    for one in tables:
+        names = single.setdefault(one.task, [])
+        names += [row.name for row in one.rows if len(seeds_of(row)) == 1 and row.name not in names]
+    said = [f"{task}: {listed(names)}" for task, names in single.items() if names]
+    if said:
+        yield f"One seed ({'; '.join(said)}): how much another seed would move these results is in no interval."
     failed = sum(len(row.failed) for one in tables for row in one.rows)
     if failed:
         yield f"{failed} of the runs failed; they are in no mean, and are listed below their tables."

@@ -9,7 +9,7 @@ from matplotlib.ticker import NullFormatter, NullLocator
 from zoo.compare.report.drawing import short_number
 from zoo.proof.publish.chart import COLOURS, MARKERS, MUTED, chart, dotted, legend_below
 from zoo.proof.publish.few_labels import label_tables, names_of, share_in_words, tasks_with_few_labels
-from zoo.proof.publish.pretraining import ACCURACY, BASELINE, CHANCE, ERROR, PROBE_CHANCE, PROBES
+from zoo.proof.publish.pretraining import ACCURACY, BASELINE, CHANCE, ERROR, PROBE_CHANCE, PROBES, is_learned
 from zoo.proof.publish.standing import tasks_of
 from zoo.proof.results import Pretraining, ProofResults, ResultRow, ResultTable
 
@@ -83,7 +83,7 @@ def draw_comparison(results: ProofResults, path: Path) -> bool:
     """Every family: its result over all operations of training, pretraining among them, a panel a task."""
     tables = [one for one in results.tables if one.kind == "comparison"]
     tasks = tasks_of(tables)
-    drawn = [row for one in tables for row in one.rows if row.mean is not None and row.total_flops > 0]
+    drawn = [row for one in tables for row in one.rows if row.mean is not None and row.total_flops]
     if not drawn:
         return False
     names = list(dict.fromkeys(row.name for row in drawn))
@@ -93,7 +93,7 @@ def draw_comparison(results: ProofResults, path: Path) -> bool:
             here = [t for t in tables if t.task == task]
             for t in here:
                 for row in t.rows:
-                    if row.mean is not None and row.total_flops > 0:
+                    if row.mean is not None and row.total_flops:
                         hollow = budgets.index(t.title) > 0
                         _bars(one, [row.total_flops], [row], names.index(row.name), row.name, hollow=hollow)
             one.set_title(f"{task}, {here[0].metric.replace('_', ' ')}, %")
@@ -139,7 +139,8 @@ def _named(axes: Axes, level: float, name: str) -> None:
 
 
 def _series(run: Pretraining, tag: str) -> list[tuple[float, float]]:
-    """(clips, value) of a run's points, thinned."""
+    """(clips, value) of a run's points, thinned; none of what its pretraining did not learn."""
     points = [(point["clips"], point[tag]) for point in run.curve if "clips" in point and tag in point]
+    points = points if is_learned(run, tag) else []
     step = -(-len(points) // _MOST_POINTS) or 1
     return points[::-step][::-1]

@@ -2,6 +2,7 @@
 
 from zoo.proof.publish.markdown import NONE, table
 from zoo.proof.publish.numbers import count, interval, percent, points
+from zoo.proof.publish.result_table import shared_mark
 from zoo.proof.publish.standing import gain, main_tables, rows_of
 from zoo.proof.publish.words import judgement
 from zoo.proof.results import ProofResults, ResultTable
@@ -50,7 +51,8 @@ def labels_table(results: ProofResults) -> str:
                 if known is None:
                     cells += [NONE, NONE, NONE]
                 else:
-                    cells += [f"{points(known.mean)} vs {known.reference}", interval(known.low, known.high)]
+                    told = f"{points(known.mean)} vs {known.reference}{shared_mark(one, row)}"
+                    cells += [told, interval(known.low, known.high)]
                     cells.append(interval(known.paired_low, known.paired_high))
                 cells += [str(len(row.values)), count(row.clips), one.budget, "; ".join(row.failed) or NONE]
                 rows.append(cells)

@@ -3,8 +3,8 @@
 from zoo.proof.publish.markdown import NONE, table
 from zoo.proof.publish.numbers import interval, percent, points
 from zoo.proof.publish.standing import Gain, gain, main_tables, rows_of, tasks_of
-from zoo.proof.publish.words import capital, comparative, scale_name
-from zoo.proof.results import ProofResults, Role
+from zoo.proof.publish.words import capital, comparative, in_points, scale_name, shared_in_words
+from zoo.proof.results import ProofResults, ResultRow, Role
 
 _ROLES: tuple[tuple[Role, str], ...] = (
     ("pretrained", "pretrained"),
@@ -13,14 +13,14 @@ _ROLES: tuple[tuple[Role, str], ...] = (
 )
 
 
-def frame_against_patch(results: ProofResults, task: str, role: Role) -> tuple[float, float, Gain] | None:
-    """(frame's result, patch's, their difference) on a task; None without both."""
+def frame_against_patch(results: ProofResults, task: str, role: Role) -> tuple[ResultRow, ResultRow, Gain] | None:
+    """(frame's row, patch's, their difference) on a task; None without both."""
     for one in main_tables(results, task):
         frames, patches = rows_of(one, role, "frame"), rows_of(one, role, "patch")
         if frames and patches:
             found = gain(results, one, frames[0], patches[0])
             if found is not None:
-                return frames[0].mean or 0.0, patches[0].mean or 0.0, found
+                return frames[0], patches[0], found
     return None
 
 
@@ -35,8 +35,11 @@ def forms_table(all_results: list[ProofResults]) -> str:
                 both = frame_against_patch(results, task, role)
                 if both is not None:
                     frame, patch, found = both
-                    cells = [results.scale, task, _domain(results, task), said, percent(frame), percent(patch)]
-                    cells += [points(found.mean), interval(*(found.over_folds or (None, None)))]
+                    shared = shared_in_words(frame, patch)
+                    cells = [results.scale, task, _domain(results, task), said]
+                    cells += [percent(frame.mean), percent(patch.mean)]
+                    cells.append(points(found.mean) + (f" ({shared})" if shared else ""))
+                    cells += [interval(*(found.over_folds or (None, None)))]
                     rows.append([*cells, interval(*(found.over_clips or (None, None)))])
     return table(header, rows) if rows else ""
 
@@ -47,9 +50,10 @@ def forms_sentence(results: ProofResults) -> str:
     for task in tasks_of(main_tables(results)):
         both = frame_against_patch(results, task, "pretrained")
         if both is not None:
-            text = f"{points(both[2].mean)} points on {task} ({comparative(both[2])})"
+            frame, patch, found = both
+            text = f"{in_points(found, shared_in_words(frame, patch))} on {task}, {comparative(found)}"
             said.setdefault(_domain(results, task), []).append(text)
-    parts = [f"on {domain} pretrained frames against patches {', '.join(texts)}" for domain, texts in said.items()]
+    parts = [f"on {domain} pretrained frames against patches {'; '.join(texts)}" for domain, texts in said.items()]
     return f"{capital(scale_name(results.scale))}: {'; '.join(parts)}." if parts else ""
 
 

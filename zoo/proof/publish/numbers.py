@@ -33,15 +33,17 @@ def operations(flops: float | None) -> str:
     return f"{flops:.3g} FLOP"
 
 
-def duration(seconds: float) -> str:
+def duration(seconds: float | None) -> str:
     """`41 s`, `12 min`, `1 h 5 min`."""
+    if seconds is None:
+        return NONE
     if seconds < 99.5:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)
     return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
-def count(number: int) -> str:
+def count(number: int | None) -> str:
     """9600 as `9,600`; none is a dash."""
     return f"{number:,}" if number else NONE
 

@@ -2,7 +2,7 @@
 
 from zoo.proof.publish.markdown import NONE, one_line, table
 from zoo.proof.publish.numbers import count, duration, interval, operations, parameters, percent, points
-from zoo.proof.publish.words import folds_in_words, scale_name, seeds_in_words
+from zoo.proof.publish.words import folds_in_words, scale_name, seeds_in_words, shared_in_words
 from zoo.proof.results import ProofResults, ResultRow, ResultTable, Role
 
 _ORDER: tuple[Role, ...] = (
@@ -72,7 +72,7 @@ def _cells(one: ResultTable, row: ResultRow, references: set[str]) -> list[str]:
     known = row.difference
     difference = ["reference" if row.name in references else NONE, NONE, NONE]
     if known is not None:
-        told = points(known.mean) + ("" if len(references) == 1 else f" vs {known.reference}")
+        told = points(known.mean) + ("" if len(references) == 1 else f" vs {known.reference}") + shared_mark(one, row)
         difference = [told, interval(known.low, known.high), interval(known.paired_low, known.paired_high)]
     return [
         row.name,
@@ -83,13 +83,21 @@ def _cells(one: ResultTable, row: ResultRow, references: set[str]) -> list[str]:
         *difference,
         _runs(one, row),
         count(row.clips),
-        operations(row.flops / row.clips) if row.clips else NONE,
+        operations(row.flops / row.clips) if row.clips and row.flops else NONE,
         operations(row.flops),
         operations(row.total_flops),
         duration(row.seconds),
         parameters(row.parameters),
         row.pretraining or NONE,
     ]
+
+
+def shared_mark(one: ResultTable, row: ResultRow) -> str:
+    """` (seed 0)` behind a difference that is of these runs alone, and so not that of the printed means."""
+    reference = row.difference.reference if row.difference is not None else None
+    other = next((found for found in one.rows if found.name == reference), None)
+    shared = "" if other is None else shared_in_words(row, other)
+    return f" ({shared})" if shared else ""
 
 
 def _runs(one: ResultTable, row: ResultRow) -> str:
@@ -114,9 +122,14 @@ def columns_in_words() -> str:
 _COLUMNS = """\
 - **±** is a standard deviation (n − 1): *seeds*, of the means over the folds of each seed (none with one seed);
   *folds*, of the means over the seeds of each fold.
+- **A difference** is that of the runs (seeds and folds) that both rows have. Where one row has more, those that count
+  stand behind it, as *(seed 0)*; it then is not the difference of the printed means, which are of all runs of each row.
 - **95 %, over folds** is the corrected resampled t-test (Nadeau and Bengio), which knows the luck of the training clips
   of a fold. **95 %, paired, over clips** is the bootstrap of the same judged clips under both models: these very
-  models on other clips. [comparing.md](../comparing.md) has both.
+  models on other clips. [comparing.md](../comparing.md) has both. No interval is corrected for the number of
+  comparisons on the page: of twenty without any difference, one is expected to be away from 0.
 - **clips**, **a clip**, **compute** and **time** are of one fine-tuning run (a fold and a seed); compute counts forward
-  and backward passes (*a clip*: of one clip), and *with pretraining* adds the whole of the pretraining run once.
+  and backward passes (*a clip*: of one clip), and *with pretraining* adds the whole of the pretraining run once. Probes
+  train no model: features of frozen weights are computed once (forward only) for all folds, and what a probe costs is
+  not measured row by row, hence the dashes.
 - **helps**, **hurts** and **clearly** mean that 0 is outside of every interval that the row has."""

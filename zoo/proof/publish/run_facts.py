@@ -2,7 +2,7 @@
 
 from zoo.proof.publish.markdown import block, table
 from zoo.proof.publish.numbers import count, duration, percent
-from zoo.proof.publish.words import capital, plural, scale_name
+from zoo.proof.publish.words import capital, listed, plural, scale_name
 from zoo.proof.results import ProofResults
 
 
@@ -43,6 +43,28 @@ def data_table(all_results: list[ProofResults]) -> str:
             ]
             rows.append([*cells, percent(task.chance), f"`{task.hash}`"])
     return table(header, rows)
+
+
+def choices_told(results: ProofResults) -> str:
+    """On how little settings were tried, and which recipes get one that was tried with another; a bullet each."""
+    lines = []
+    for choice in results.choices:
+        folds = {one.folds for one in choice.tried}
+        seeds = {one.seeds for one in choice.tried if one.seeds is not None}
+        clips = {one.clips for one in choice.tried if one.clips is not None}
+        said = f"- {capital(scale_name(results.scale))}, {choice.task}, {choice.model or 'SSAST from scratch'}: each "
+        said += f"setting was tried on {_range(folds, 'fold')}"
+        said += f" with {_range(seeds, 'seed')}" if seeds else ""
+        said += f", judged by {_range(clips, 'validation clip')}{' of each' if folds != {1} else ''}" if clips else ""
+        others = listed(list(choice.others))
+        said += f"; the same setting is given to {others}, on which it was not tried" if others else ""
+        lines.append(f"{said}.")
+    return "\n".join(lines)
+
+
+def _range(numbers: set[int], thing: str) -> str:
+    least, most = min(numbers), max(numbers)
+    return plural(most, thing) if least == most else f"{least:,} to {plural(most, thing)}"
 
 
 def choices_table(all_results: list[ProofResults]) -> str:

@@ -9,7 +9,7 @@ from zoo.proof.publish.forms import forms_sentence, forms_table
 from zoo.proof.publish.markdown import page, picture
 from zoo.proof.publish.pretraining import pretraining_sentences, pretraining_table
 from zoo.proof.publish.result_table import captioned, columns_in_words
-from zoo.proof.publish.run_facts import choices_table, data_table, facts
+from zoo.proof.publish.run_facts import choices_table, choices_told, data_table, facts
 from zoo.proof.publish.standing import main_tables
 from zoo.proof.publish.words import capital, scale_name
 from zoo.proof.results import ProofResults
@@ -50,7 +50,8 @@ def ssast_page(all_results: Sequence[ProofResults], pictures: dict[str, str], no
         parts += ["## What was looked into", notes]
     choices = choices_table(everything)
     if choices:
-        parts += ["## How the fine-tuning recipe was chosen", _CHOSEN, choices]
+        told = _CHOSEN + (f" {_PRETRAINING_SETTINGS}" if notes.strip() else "")
+        parts += ["## How the fine-tuning recipe was chosen", told, *(choices_told(one) for one in everything), choices]
     parts += ["## How it was run", *(facts(results) for results in everything), data_table(everything)]
     parts += [
         "## Where to get such audio",
@@ -60,8 +61,12 @@ def ssast_page(all_results: Sequence[ProofResults], pictures: dict[str, str], no
 
 
 _CHOSEN = """\
-Each setting was tried on validation clips set aside within the training folds. What was best for the model from scratch
-is taken for the pretrained ones too, so that nothing is tuned to what pretraining likes."""
+Settings of *fine-tuning* were tried on models from scratch, on validation clips set aside within the training folds. No
+pretrained model was looked at, and of no run the fold that it is judged on. What was best for the model from scratch is
+taken for the pretrained ones too. It is one setting a task: a clip that validated in one fold is judged in another."""
+
+_PRETRAINING_SETTINGS = """\
+Where the settings of *pretraining* come from is told under *What was looked into*."""
 
 _BASELINE = """\
 The *mean patch* is the baseline of reconstruction: every hidden patch guessed as the mean of the visible ones of its
@@ -70,7 +75,7 @@ clip. *Held-out* is audio that no pretraining run was trained on."""
 _BAR_ASKED = """\
 The bar was set before: pretraining has to be at least 8 points above scratch at equal fine-tuning budget, mean of all
 folds, with 0 outside of the paired interval. At full scale that is also asked against scratch trained until it stops
-improving."""
+improving. *Folds 3 on* is the difference over the folds after the first two alone, where a task has more."""
 
 
 def _few_labels(everything: list[ProofResults], pictures: dict[str, str]) -> list[str]:

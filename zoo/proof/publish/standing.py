@@ -88,7 +88,7 @@ def gain(results: ProofResults, table: ResultTable, row: ResultRow, other: Resul
             if known is not None and known.reference == reference.name:
                 found = _from(known)
                 return found.negated() if is_turned else found
-    differences = _by_fold(row, other)
+    differences = list(_by_fold(row, other).values())
     mean = statistics.fmean(differences) if differences else row.mean - other.mean
     if len(differences) < 2:
         return Gain(mean, None, None)
@@ -103,11 +103,22 @@ def _from(known: Difference) -> Gain:
     return Gain(known.mean, folds, clips)
 
 
-def _by_fold(row: ResultRow, other: ResultRow) -> list[float]:
+def seeds_of(row: ResultRow) -> tuple[int, ...]:
+    """Of its runs that have a result."""
+    return tuple(sorted({value.seed for value in row.values}))
+
+
+def later_folds(row: ResultRow, other: ResultRow) -> float | None:
+    """The mean difference over the folds 3, 4 and so on, over the seeds that both have; None where there are none."""
+    differences = [value for fold, value in _by_fold(row, other).items() if fold.isdecimal() and int(fold) > 2]
+    return statistics.fmean(differences) if differences else None
+
+
+def _by_fold(row: ResultRow, other: ResultRow) -> dict[str, float]:
     """The difference in each fold, over the seeds that both rows have there."""
     theirs = {(value.fold, value.seed): value.value for value in other.values}
     found: dict[str, list[float]] = {}
     for value in row.values:
         if value.fold is not None and (value.fold, value.seed) in theirs:
             found.setdefault(value.fold, []).append(value.value - theirs[value.fold, value.seed])
-    return [statistics.fmean(values) for values in found.values()]
+    return {fold: statistics.fmean(values) for fold, values in found.items()}

@@ -13,7 +13,7 @@ from zoo.proof.publish.ssast_page import examples_name, ssast_page
 from zoo.proof.publish.words import scale_name
 from zoo.proof.results import ProofResults, read
 
-_FIRST = ("full", "cpu")
+_FIRST = ("full", "minutes", "cpu")
 """Scales in the order of the pages; others follow."""
 _CHARTS = (
     (
