@@ -16,20 +16,17 @@ from zoo.recipe.strict_yaml import read_document
 OWN = "own"
 
 
-def _as_tuple(value: Any) -> Any:
+def as_tuple(value: Any) -> Any:
+    """A list of YAML as a tuple; anything else as it is."""
     return tuple(value) if isinstance(value, list) else value
 
 
 def _one_or_more(value: Any) -> Any:
-    return (value,) if isinstance(value, str) else _as_tuple(value)
+    return (value,) if isinstance(value, str) else as_tuple(value)
 
 
-def _as_seeds(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
-
-
-def _as_folds(value: Any) -> Any:
-    """`all`, or names; a number is a name."""
+def as_names(value: Any) -> Any:
+    """A list of names as a tuple, in which a number is a name; anything else, such as `all`, as it is."""
     if isinstance(value, list):
         return tuple(str(one) if isinstance(one, int) and not isinstance(one, bool) else one for one in value)
     return value
@@ -39,11 +36,11 @@ Name = Annotated[str, Field(min_length=1, max_length=60), AfterValidator(folder_
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 Seeds = Annotated[
     Annotated[int, Field(ge=1, le=100)] | Annotated[tuple[Seed, ...], Field(min_length=1, max_length=100)],
-    BeforeValidator(_as_seeds, json_schema_input_type=int | list[int]),
+    BeforeValidator(as_tuple, json_schema_input_type=int | list[int]),
 ]
 Folds = Annotated[
     Annotated[tuple[str, ...], Field(min_length=1, max_length=1_000)] | str | None,
-    BeforeValidator(_as_folds, json_schema_input_type=str | list[str | int] | None),
+    BeforeValidator(as_names, json_schema_input_type=str | list[str | int] | None),
 ]
 Amount = Annotated[float, Field(gt=0, le=1e30)]
 
@@ -107,9 +104,7 @@ class ComparisonConfig(Config):
 
     name: Name = "compare"
     """Of the comparison; its runs go to runs/NAME."""
-    contenders: Annotated[
-        tuple[ContenderConfig, ...], Field(min_length=1, max_length=1_000), BeforeValidator(_as_tuple)
-    ]
+    contenders: Annotated[tuple[ContenderConfig, ...], Field(min_length=1, max_length=1_000), BeforeValidator(as_tuple)]
     reference: str | None = None
     """The contender that the others are tested against; null: the first one."""
     seeds: Seeds = 1

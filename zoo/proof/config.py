@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from zoo.compare.config import Name, Seeds
+from zoo.compare.config import Name, Seeds, as_names, as_tuple
 from zoo.config import Config
 from zoo.errors import RecipeError
 from zoo.proof.results import Domain, Form, Kind, Role
@@ -15,17 +15,6 @@ from zoo.recipe.document import did_you_mean
 from zoo.recipe.plain_words import checked
 from zoo.recipe.sections import Clips
 from zoo.recipe.strict_yaml import read_document
-
-
-def _as_tuple(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
-
-
-def _as_names(value: Any) -> Any:
-    """Texts; a number is a name."""
-    if isinstance(value, list):
-        return tuple(str(one) if isinstance(one, int) and not isinstance(one, bool) else one for one in value)
-    return value
 
 
 def _without_length(values: dict[str, Any]) -> dict[str, Any]:
@@ -37,7 +26,7 @@ def _without_length(values: dict[str, Any]) -> dict[str, Any]:
 
 
 Text = Annotated[str, Field(min_length=1)]
-Names = Annotated[tuple[str, ...] | None, BeforeValidator(_as_names, json_schema_input_type=list[str | int] | None)]
+Names = Annotated[tuple[str, ...] | None, BeforeValidator(as_names, json_schema_input_type=list[str | int] | None)]
 Overrides = Annotated[dict[str, Any], AfterValidator(_without_length)]
 
 
@@ -95,7 +84,7 @@ class ChoiceConfig(Config):
     """That is tried, from scratch."""
     recipes: Names = None
     """Whose rows get the setting; null: of `recipe`."""
-    settings: Annotated[tuple[Overrides, ...], Field(min_length=1), BeforeValidator(_as_tuple)]
+    settings: Annotated[tuple[Overrides, ...], Field(min_length=1), BeforeValidator(as_tuple)]
     """Overrides each, such as `{optim.lr: 1e-3}`. Of equally good ones the first is taken."""
     tasks: Names = None
     """null: all."""
@@ -170,7 +159,7 @@ class TableConfig(Config):
     """With equal operations: no row sees more than so many times the clips of `flops_like`; it is told."""
     reference: str
     """The row that others are tested against."""
-    rows: Annotated[tuple[RowConfig, ...], Field(min_length=1), BeforeValidator(_as_tuple)]
+    rows: Annotated[tuple[RowConfig, ...], Field(min_length=1), BeforeValidator(as_tuple)]
 
     @model_validator(mode="after")
     def _names_are_rows(self) -> "TableConfig":
@@ -205,12 +194,12 @@ class ProofConfig(Config):
     """For measuring the rate of a pretraining (`equal_time_to`)."""
     set: Overrides = Field(default_factory=dict)
     """Overrides of every recipe."""
-    pretrainings: Annotated[tuple[PretrainingConfig, ...], BeforeValidator(_as_tuple)] = ()
+    pretrainings: Annotated[tuple[PretrainingConfig, ...], BeforeValidator(as_tuple)] = ()
     watch: WatchConfig | None = None
     """null: no probe while they train."""
-    tasks: Annotated[tuple[TaskConfig, ...], Field(min_length=1), BeforeValidator(_as_tuple)]
-    choices: Annotated[tuple[ChoiceConfig, ...], BeforeValidator(_as_tuple)] = ()
-    tables: Annotated[tuple[TableConfig, ...], Field(min_length=1), BeforeValidator(_as_tuple)]
+    tasks: Annotated[tuple[TaskConfig, ...], Field(min_length=1), BeforeValidator(as_tuple)]
+    choices: Annotated[tuple[ChoiceConfig, ...], BeforeValidator(as_tuple)] = ()
+    tables: Annotated[tuple[TableConfig, ...], Field(min_length=1), BeforeValidator(as_tuple)]
 
     @model_validator(mode="after")
     def _names_are_known(self) -> "ProofConfig":
